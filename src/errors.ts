@@ -1,0 +1,14 @@
+/** The user asked for something that cannot be done. One line, exit status 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** A capture cannot be opened or read at all (missing, unreadable, not a capture). One line, exit status 1. */
+export class CaptureError extends Error {
+  override readonly name = 'CaptureError';
+  readonly file: string;
+  constructor(file: string, text: string) {
+    super(`${file}: ${text}`);
+    this.file = file;
+  }
+}
