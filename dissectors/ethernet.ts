@@ -1,0 +1,45 @@
+/**
+ * Ethernet II and IEEE 802.3 (IEEE 802.3 clause 3; RFC 894, RFC 1042).
+ *
+ *   0        6        12     14
+ *   | dst 6  | src 6  | type | payload, padding
+ *
+ * A type of at most 1500 is the length of an LLC payload.
+ */
+import { ether, u16 } from '../src/core/field.ts';
+import { Stop } from '../src/core/layers.ts';
+import { defineProtocol, table } from '../src/core/protocol.ts';
+import { etherTypeName } from './names/ethertypes.ts';
+
+const etherType = table('ethertype');
+const llc = table('llc');
+
+const destination = ether('eth.dst', 'Destination', 0);
+const source = ether('eth.src', 'Source', 6);
+const type = u16('eth.type', 'Type', 12, { base: 'hex', values: etherTypeName });
+
+export const ethernet = defineProtocol({
+  name: 'eth',
+  title: 'Ethernet',
+  reference: 'IEEE 802.3',
+  fields: [destination, source, type],
+  minLength: 14,
+  on: [
+    ['link', 1],
+    ['ethertype', 0x6558], // Transparent Ethernet Bridging: Geneve, NVGRE
+    ['vxlan.next_proto', 3],
+    ['nsh.next_proto', 3],
+  ],
+  step(view, start, layers) {
+    const value = type.read(view, start);
+    if (value >= 0x600) {
+      layers.next(etherType, value);
+    } else if (value <= 1500) {
+      layers.trim(start + 14 + value);
+      layers.next(llc, 0);
+    } else {
+      layers.stop = Stop.unknown; // 1501 to 1535 are neither lengths nor types (802.3 clause 3.2.6)
+    }
+  },
+  flow: { addresses: [source, destination] },
+});

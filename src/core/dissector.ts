@@ -1,0 +1,110 @@
+/**
+ * The walk: the only parser.
+ *
+ * Contract: when a protocol's `step` runs, `minLength` bytes from `start` lie inside the frame, so fixed fields need no
+ * checks; only the last layer may be `partial`. Every layer satisfies start <= body <= end <= limit and starts at the
+ * body of the one before: nothing is read outside the frame, and no walk goes back.
+ */
+import { Layers, Stop } from './layers.ts';
+import type { Protocol } from './protocol.ts';
+import { table } from './protocol.ts';
+import type { DispatchTable, Registry } from './registry.ts';
+
+const LINK = table('link');
+
+export class Dissector {
+  readonly registry: Registry;
+  private readonly tables: (DispatchTable | undefined)[];
+  private readonly protocols: readonly Protocol[];
+
+  /** With `application` false the walk ends at transport, which is all that flow accounting needs. */
+  constructor(registry: Registry, options: { application?: boolean } = {}) {
+    this.registry = registry;
+    this.tables = registry.compile(options.application ?? true);
+    this.protocols = registry.protocols;
+  }
+
+  /** Number of the protocol for a LINKTYPE_ value, -1 where none is registered. */
+  root(linkType: number): number {
+    return this.tables[LINK]?.get(linkType) ?? -1;
+  }
+
+  /**
+   * Walks the frame at [start, start + captured) of `view`, which had `length` bytes on the wire, beginning with
+   * protocol number `root`, and leaves its layers in `layers`.
+   */
+  walk(view: DataView, start: number, captured: number, length: number, root: number, layers: Layers): void {
+    layers.count = 0;
+    layers.stop = Stop.none;
+    layers.fragment = 0;
+    layers.partial = false;
+    layers.quoted = -1;
+    layers.end = start + captured;
+    // Lengths come from 32-bit file fields and are added to offsets below 2^31: keep sums in the int32 range.
+    layers.limit = start + (length < captured ? captured : length > 0x3fffffff ? 0x3fffffff : length);
+    let protocol = root;
+    let at = start;
+    if (protocol < 0) layers.stop = Stop.unknown;
+    while (protocol >= 0) {
+      if (layers.count === Layers.maximum) {
+        layers.stop = Stop.tooDeep;
+        return;
+      }
+      const definition = this.protocols[protocol];
+      const minimum = definition.minLength;
+      const place = layers.push(protocol, at);
+      if (layers.end - at < minimum) {
+        layers.partial = true;
+        this.cut(layers, at + minimum);
+        layers.body = layers.end;
+        layers.close(place);
+        return;
+      }
+      layers.body = at + minimum;
+      layers.key = -1;
+      layers.otherKey = -1;
+      definition.step(view, at, layers);
+      if (layers.body > layers.end) {
+        if (layers.stop === Stop.none) this.cut(layers, layers.body);
+        layers.body = layers.end;
+      }
+      layers.close(place);
+      if (layers.stop !== Stop.none || layers.key < 0) return;
+      at = layers.body;
+      if (at === layers.end) {
+        if (at < layers.limit) this.cut(layers, at + 1);
+        return;
+      }
+      protocol = this.find(view, at, layers);
+    }
+  }
+
+  /** A header needs bytes up to `needed`, more than there are: cut by the capture, or claimed beyond its container. */
+  private cut(layers: Layers, needed: number): void {
+    if (layers.quoted >= 0) return;
+    layers.stop = needed > layers.limit ? Stop.malformed : Stop.truncated;
+  }
+
+  private find(view: DataView, at: number, layers: Layers): number {
+    const entries = this.tables[layers.table];
+    if (entries === undefined) {
+      if (layers.otherKey < 0 && layers.quoted < 0) layers.stop = Stop.unknown;
+      return -1;
+    }
+    let protocol = entries.get(layers.key);
+    if (protocol < 0 && layers.otherKey >= 0) {
+      protocol = entries.get(layers.otherKey);
+      if (protocol >= 0 && this.protocols[protocol].plausible?.(view, at, layers.end) === false) protocol = -1;
+    }
+    if (protocol < 0 && entries.heuristics.length > 0) protocol = this.recognise(view, at, layers.end, entries.heuristics);
+    if (protocol < 0 && layers.otherKey < 0 && layers.quoted < 0) layers.stop = Stop.unknown;
+    return protocol;
+  }
+
+  private recognise(view: DataView, at: number, end: number, candidates: readonly number[]): number {
+    for (const candidate of candidates) {
+      if (this.protocols[candidate].heuristic!.matches(view, at, end)) return candidate;
+    }
+    return -1;
+  }
+}

@@ -1,0 +1,164 @@
+import type { Field, FieldValue } from './field.ts';
+import type { Layers } from './layers.ts';
+
+/**
+ * Tables in which protocols find their payload's protocol, by number. A name always has the same index in a process,
+ * so that a step can hold it as a constant; what is in the table belongs to each registry.
+ */
+const tableNames: string[] = [];
+export function table(name: string): number {
+  const known = tableNames.indexOf(name);
+  return known >= 0 ? known : tableNames.push(name) - 1;
+}
+export function tableName(index: number): string {
+  return tableNames[index];
+}
+
+export type Severity = 'note' | 'warning' | 'error';
+
+/** Something odd about a packet, tied to bytes. */
+export interface Remark {
+  /** 'protocol.kebab-case', e.g. 'geneve.critical-without-c'. */
+  readonly code: string;
+  readonly severity: Severity;
+  /** Index of the layer it is about. */
+  readonly layer: number;
+  /** Byte range in the frame. */
+  readonly offset: number;
+  readonly length: number;
+  readonly text: string;
+}
+
+/** An option of a TLV list as it lies in the packet. */
+export interface OptionView {
+  /** Option family, the table its decoders are registered in: 'geneve.option'. */
+  readonly table: string;
+  readonly class: number;
+  /** The whole type byte, critical bit included. */
+  readonly type: number;
+  readonly critical: boolean;
+  /** Who the class is assigned to, null where unassigned. */
+  readonly vendor: string | null;
+  /** Absolute offset of the option; its data follow `headerLength` bytes later. */
+  readonly offset: number;
+  readonly headerLength: number;
+  readonly dataLength: number;
+}
+
+/** Receives what a layer holds beyond its fixed fields: the tree and JSON are two implementations. */
+export interface Details {
+  readonly view: DataView;
+  /** Index of the layer being described. */
+  readonly layer: number;
+  /** Bytes of the layer: [start, end) captured, [start, limit) on the wire; the payload starts at `body`. */
+  readonly start: number;
+  readonly body: number;
+  readonly end: number;
+  readonly limit: number;
+  /** A field at its place relative to `base`. The caller has checked that its bytes are there. */
+  field(field: Field, base: number): void;
+  /** A field whose value the dissector made; `offset` and `length` are the bytes it came from. */
+  computed<V extends FieldValue>(field: Field<V>, value: V, offset: number, length: number): void;
+  /** Opens a branch of the tree; JSON ignores branches. */
+  open(label: string, offset: number, length: number): void;
+  close(): void;
+  option(option: OptionView): void;
+  remark(code: string, severity: Severity, offset: number, length: number, text: string): void;
+}
+
+/** How the flow path reads a protocol. All from the same fields. */
+export interface FlowRole {
+  /** Source and destination address: two IPv4, IPv6 or Ethernet fields. */
+  readonly addresses?: readonly [Field<string>, Field<string>];
+  /** Source and destination port. */
+  readonly ports?: readonly [Field<number>, Field<number>];
+  /** What this protocol is called as a tunnel; the inner frame starts at its payload. */
+  readonly tunnel?: {
+    readonly name: string | ((view: DataView, start: number) => string);
+    /** Virtual network identifier of the layer at `start`, -1 where the header has none. */
+    readonly vni: (view: DataView, start: number) => number;
+    /** TLV options between `from` bytes after the start and the payload; `size` is never 0, options past the payload end the list. */
+    readonly options?: {
+      readonly table: string;
+      readonly from: number;
+      /** Bytes an option's header takes: fewer left means no option. */
+      readonly minimum: number;
+      readonly size: (view: DataView, at: number) => number;
+      /** class << 8 | type */
+      readonly key: (view: DataView, at: number) => number;
+    };
+  };
+}
+
+export interface Protocol {
+  /** Wireshark's protocol name, as in frame.protocols. */
+  readonly name: string;
+  readonly title: string;
+  /** Specification, e.g. 'RFC 8926'. */
+  readonly reference: string;
+  /** Fixed fields in the order the tree shows them; all lie within `minLength`. */
+  readonly fields: readonly Field[];
+  /** Fields added by `details`, for listings and filters. */
+  readonly detailFields?: readonly Field[];
+  /** Bytes that must be there before `step` is called. */
+  readonly minLength: number;
+  /** Where this protocol is found: table name and key. */
+  readonly on: readonly (readonly [table: string, key: number])[];
+  /**
+   * Reads just enough to find the payload; see `Layers`. At least `minLength` bytes from `start` are there. A body
+   * beyond `end` is the walker's to judge. Sets `layers.stop` to give up (malformed, unknown version).
+   */
+  readonly step: (view: DataView, start: number, layers: Layers) => void;
+  /** What has no fixed place: options, lists, remarks. Only runs for packets somebody looks at. */
+  readonly details?: (out: Details) => void;
+  /** What to say of this layer in one line, e.g. "Echo request id 7". Only called for layers that are all there. */
+  readonly info?: (view: DataView, start: number, layer: { body: number; end: number; limit: number }) => string;
+  readonly flow?: FlowRole;
+  /**
+   * Asked before the payload is taken for this protocol on the word of the source port alone, which any client may
+   * have drawn at random. Bytes from start to end are there.
+   */
+  readonly plausible?: (view: DataView, start: number, end: number) => boolean;
+  /** True for what lies above transport: flow accounting does not walk into it. */
+  readonly application?: boolean;
+  /**
+   * Where this protocol is found by its shape: table name whose failed look-ups try `matches`. `matches` must be
+   * strict; bytes from start to end are there.
+   */
+  readonly heuristic?: { readonly table: string; readonly matches: (view: DataView, start: number, end: number) => boolean };
+}
+
+/** A decoder for one TLV option: fields and a title, no control flow. */
+export interface OptionDecoder {
+  /** 'ovn.ports' */
+  readonly name: string;
+  readonly title: string;
+  readonly reference: string;
+  /** Option family: 'geneve.option'. */
+  readonly table: string;
+  readonly class: number;
+  /** Full type byte, critical bit included. */
+  readonly type: number;
+  /** Data length in bytes for which `fields` hold. */
+  readonly length: number;
+  readonly fields: readonly Field[];
+}
+
+export function defineProtocol<P extends Protocol>(protocol: P): P {
+  return protocol;
+}
+
+export function defineOption<O extends OptionDecoder>(decoder: O): O {
+  return decoder;
+}
+
+/** A set of protocols and option decoders; the built-in ones are one too. */
+export interface Plugin {
+  readonly name: string;
+  readonly protocols?: readonly Protocol[];
+  readonly options?: readonly OptionDecoder[];
+}
+
+export function definePlugin(plugin: Plugin): Plugin {
+  return plugin;
+}

@@ -1,0 +1,98 @@
+/** Text forms of wire values: addresses, hex, bit patterns. */
+
+const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'));
+
+export function macText(view: DataView, at: number): string {
+  let text = HEX[view.getUint8(at)];
+  for (let i = 1; i < 6; i++) text += `:${HEX[view.getUint8(at + i)]}`;
+  return text;
+}
+
+export function ipv4Text(view: DataView, at: number): string {
+  return ipv4WordText(view.getUint32(at));
+}
+
+/** Dotted form of an IPv4 address held as a 32-bit word (signed or unsigned). */
+export function ipv4WordText(word: number): string {
+  return `${word >>> 24}.${(word >>> 16) & 255}.${(word >>> 8) & 255}.${word & 255}`;
+}
+
+export function ipv6Text(view: DataView, at: number): string {
+  return ipv6WordsText(view.getUint32(at), view.getUint32(at + 4), view.getUint32(at + 8), view.getUint32(at + 12));
+}
+
+/** Canonical form (RFC 5952) of an IPv6 address held as four 32-bit words. */
+export function ipv6WordsText(a: number, b: number, c: number, d: number): string {
+  const groups = [a >>> 16, a & 0xffff, b >>> 16, b & 0xffff, c >>> 16, c & 0xffff, d >>> 16, d & 0xffff];
+  // RFC 5952 section 5: addresses known to embed IPv4 are written so; ::ffff:0:0/96 is the well-known one.
+  if (a === 0 && b === 0 && c === 0xffff) return `::ffff:${ipv4WordText(d)}`;
+  // Section 4.2: the longest run of zero groups, the first of equals, never a single group.
+  let best = -1;
+  let bestLength = 1;
+  for (let i = 0; i < 8; ) {
+    let j = i;
+    while (j < 8 && groups[j] === 0) j++;
+    if (j - i > bestLength) {
+      best = i;
+      bestLength = j - i;
+    }
+    i = j + 1;
+  }
+  const hex = (from: number, to: number) =>
+    groups
+      .slice(from, to)
+      .map((group) => group.toString(16))
+      .join(':');
+  return best < 0 ? hex(0, 8) : `${hex(0, best)}::${hex(best + bestLength, 8)}`;
+}
+
+export function hexText(view: DataView, from: number, to: number): string {
+  let text = '';
+  for (let at = from; at < to; at++) text += HEX[view.getUint8(at)];
+  return text;
+}
+
+/** `0x` and at least `digits` hexadecimal digits. */
+export function hexNumber(value: number, digits: number): string {
+  return `0x${value.toString(16).padStart(digits, '0')}`;
+}
+
+/** Wireshark's picture of a masked value: "0100 .... " for mask 0xf0 and value 0x45. */
+export function bitPattern(value: number, mask: number, bits: number): string {
+  let text = '';
+  for (let i = bits - 1; i >= 0; i--) {
+    const bit = 2 ** i;
+    const inMask = Math.floor(mask / bit) % 2 === 1;
+    text += inMask ? (Math.floor(value / bit) % 2 === 1 ? '1' : '0') : '.';
+    if (i % 4 === 0 && i > 0) text += ' ';
+  }
+  return text;
+}
+
+// Control and format characters of packet text must not reach a terminal: C0, DEL, C1, bidi marks and overrides,
+// zero-width and line/paragraph separators, lone surrogates.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are exactly the characters to neutralise
+const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]/g;
+
+/** Text from a packet made safe for a terminal: unsafe characters become `\xNN` or `\uNNNN`. */
+export function printable(text: string): string {
+  return text.replace(UNSAFE, (character) => {
+    const code = character.charCodeAt(0);
+    return code < 256 ? `\\x${HEX[code]}` : `\\u${code.toString(16).padStart(4, '0')}`;
+  });
+}
+
+/** Bytes as text, one character per byte (Latin-1), for fields that hold names. */
+export function asciiText(view: DataView, from: number, to: number): string {
+  let text = '';
+  for (let at = from; at < to; at++) text += String.fromCharCode(view.getUint8(at));
+  return text;
+}
+
+/** RFC 3339 in UTC with nine digits of fraction. */
+export function timeText(seconds: number, nanoseconds: number): string {
+  const date = new Date(seconds * 1000);
+  if (Number.isNaN(date.getTime())) return `${seconds}.${String(nanoseconds).padStart(9, '0')}`;
+  const iso = date.toISOString();
+  return `${iso.slice(0, iso.lastIndexOf('.'))}.${String(nanoseconds).padStart(9, '0')}Z`;
+}
