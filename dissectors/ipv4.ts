@@ -117,9 +117,7 @@ export const ipv4 = defineProtocol({
     if (total !== 0) layers.trim(start + total);
     if (fragmentOffset.read(view, start) !== 0) {
       layers.fragment = 2;
-      return;
-    }
-    if (moreFragments.read(view, start)) {
+    } else if (moreFragments.read(view, start)) {
       // The datagram goes on in other frames: a length beyond this one is cut, not wrong.
       layers.fragment = 1;
       layers.limit = start + 0xffff;

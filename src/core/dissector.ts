@@ -38,6 +38,7 @@ export class Dissector {
     layers.stop = Stop.none;
     layers.fragment = 0;
     layers.partial = false;
+    layers.refused = false;
     layers.quoted = -1;
     layers.end = start + captured;
     // Lengths come from 32-bit file fields and are added to offsets below 2^31: keep sums in the int32 range.
@@ -64,12 +65,16 @@ export class Dissector {
       layers.key = -1;
       layers.otherKey = -1;
       definition.step(view, at, layers);
+      if (layers.stop !== Stop.none) {
+        layers.refused = true;
+        if (layers.quoted >= 0) layers.stop = Stop.none;
+      }
       if (layers.body > layers.end) {
         if (layers.stop === Stop.none) this.cut(layers, layers.body);
         layers.body = layers.end;
       }
       layers.close(place);
-      if (layers.stop !== Stop.none || layers.key < 0) return;
+      if (layers.refused || layers.stop !== Stop.none || layers.key < 0 || layers.fragment === 2) return;
       at = layers.body;
       if (at === layers.end) {
         if (at < layers.limit) this.cut(layers, at + 1);
@@ -83,6 +88,11 @@ export class Dissector {
   private cut(layers: Layers, needed: number): void {
     if (layers.quoted >= 0) return;
     layers.stop = needed > layers.limit ? Stop.malformed : Stop.truncated;
+  }
+
+  /** Number of the protocol registered in `tableIndex` under `key`, -1 where there is none. */
+  lookup(tableIndex: number, key: number): number {
+    return key < 0 ? -1 : (this.tables[tableIndex]?.get(key) ?? -1);
   }
 
   private find(view: DataView, at: number, layers: Layers): number {

@@ -42,6 +42,8 @@ export class Layers {
   fragment: 0 | 1 | 2 = 0;
   /** The last layer's header is not all there: only those of its fields that end before `endOf` may be read. */
   partial = false;
+  /** The last layer's own step gave up on it: what its fields say cannot be relied on. */
+  refused = false;
   /**
    * Index of the first layer of a packet quoted by an ICMP error, -1 where none is. Quoted layers are a copy of
    * another packet's first bytes: not traffic of their own, and cut by intent.

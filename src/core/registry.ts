@@ -99,6 +99,13 @@ export class Registry {
     return this.optionMap.get(family)?.get(optionKey(optionClass, type) * 256 + length) ?? null;
   }
 
+  /** Data lengths for which decoders of this option are registered. */
+  optionLengths(family: string, optionClass: number, type: number): number[] {
+    const wanted = optionKey(optionClass, type);
+    const keys = [...(this.optionMap.get(family)?.keys() ?? [])];
+    return keys.filter((key) => Math.floor(key / 256) === wanted).map((key) => key % 256);
+  }
+
   indexOf(protocolName: string): number {
     return this.byName.get(protocolName) ?? -1;
   }
