@@ -39,7 +39,7 @@ export class Layers {
   count = 0;
   stop: Stop = Stop.none;
   /** 1: some IP layer is a first fragment, 2: the walk ended at a later fragment, whose payload is left alone. */
-  fragment: 0 | 1 | 2 = 0;
+  fragment: number = 0;
   /** The last layer's header is not all there: only those of its fields that end before `endOf` may be read. */
   partial = false;
   /** The last layer's own step gave up on it: what its fields say cannot be relied on. */

@@ -1,0 +1,99 @@
+import type { ByteSource } from './source.ts';
+
+/**
+ * Bytes per read. Indexing a 492 MB file (1 M packets, page cache warm): see docs/decisions/0004.
+ */
+export const BLOCK_SIZE = 1 << 20;
+
+/** Room kept before each read for the incomplete record of the block before. */
+const HEADROOM = 1 << 16;
+
+/**
+ * A window on the input: the bytes from `start` to `end` of `bytes` are there and not yet consumed.
+ *
+ * Two buffers take turns, so that the next read is under way while the packets of the current block are
+ * processed. The read goes behind some headroom, into which the unconsumed tail is copied afterwards.
+ */
+export class InputBlock {
+  bytes: Uint8Array = new Uint8Array(0);
+  view: DataView = new DataView(this.bytes.buffer);
+  start = 0;
+  end = 0;
+  /** Offset in the uncompressed file of `bytes[0]`. */
+  origin = 0;
+  /** Why the input ended before its end; null for an ordinary end. */
+  failure: Error | null = null;
+
+  readonly #source: ByteSource;
+  readonly #blockSize: number;
+  #headroom: number;
+  #spare: Uint8Array;
+  #incoming: Uint8Array;
+  #pending: Promise<number>;
+
+  constructor(source: ByteSource, blockSize: number) {
+    this.#source = source;
+    this.#blockSize = blockSize;
+    this.#headroom = Math.min(HEADROOM, blockSize);
+    this.#spare = this.bytes;
+    this.#incoming = this.bytes;
+    this.#pending = this.#readAhead();
+  }
+
+  /** Offset in the uncompressed file of the first unconsumed byte. */
+  get offset(): number {
+    return this.origin + this.start;
+  }
+
+  /** Bytes that are there and not consumed. */
+  get size(): number {
+    return this.end - this.start;
+  }
+
+  /**
+   * Appends what the next read brings to the unconsumed bytes, which move; the consumed ones are gone.
+   *
+   * @returns False when no more bytes come.
+   */
+  async fill(): Promise<boolean> {
+    const count = await this.#pending;
+    if (count === 0) return false;
+    const tail = this.size;
+    const offset = this.offset;
+    let bytes = this.#incoming;
+    let from = bytes.length - this.#blockSize;
+    if (tail > from) {
+      // A record larger than the headroom: double it, for both buffers in turn.
+      while (this.#headroom < tail) this.#headroom *= 2;
+      bytes = new Uint8Array(this.#headroom + this.#blockSize);
+      bytes.set(this.#incoming.subarray(from, from + count), this.#headroom);
+      from = this.#headroom;
+    }
+    bytes.set(this.bytes.subarray(this.start, this.end), from - tail);
+    this.#spare = this.bytes;
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer);
+    this.start = from - tail;
+    this.end = from + count;
+    this.origin = offset - this.start;
+    this.#pending = this.#readAhead();
+    return true;
+  }
+
+  /** Releases the source. A pending `fill` resolves to false. */
+  close(): Promise<void> {
+    return this.#source.close();
+  }
+
+  async #readAhead(): Promise<number> {
+    const size = this.#headroom + this.#blockSize;
+    if (this.#spare.length !== size) this.#spare = new Uint8Array(size);
+    this.#incoming = this.#spare;
+    try {
+      return await this.#source.read(this.#incoming, this.#headroom, this.#blockSize);
+    } catch (error) {
+      this.failure = error as Error;
+      return 0;
+    }
+  }
+}

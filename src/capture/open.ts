@@ -1,0 +1,10 @@
+import type { Readable } from 'node:stream';
+import { CaptureError } from '../errors.ts';
+import { BLOCK_SIZE, InputBlock } from './block.ts';
+import type { Capture } from './capture.ts';
+import { decompress } from './decompress.ts';
+import { FileCapture } from './file.ts';
+import { MergedCapture } from './merge.ts';
+import type { CaptureRecords } from './reader.ts';
+import { type Compression, type FileKind, SNIFF_SIZE, sniff } from './sniff.ts';
+import { type ByteSource, openSource, StreamSource } from './source.ts';

@@ -1,0 +1,162 @@
+/** Tunnel paths (what VNIs a flow lives in: part of its key) and tunnel endpoints (who carries it: not part of it). */
+import { AddressKind } from '../core/outline.ts';
+import { ipv4WordText, ipv6WordsText } from '../core/text.ts';
+import { Interner } from './interner.ts';
+
+/** One level of a path. `vni` is null for tunnels without one. */
+export interface PathLevel {
+  readonly protocol: string;
+  readonly vni: number | null;
+}
+
+/** Number of the path of untunnelled traffic. */
+export const NO_PATH = 0;
+
+/**
+ * Paths: lists of (tunnel protocol, VNI), outermost first, interned to numbers.
+ * A VNI is kept as 32 bits and -1 for none; a 32-bit GRE key of 0xffffffff reads as none.
+ */
+export class Paths {
+  private readonly interner = new Interner(3, 256);
+  private readonly names: string[] = [];
+  private readonly numbers = new Map<string, number>();
+
+  constructor() {
+    this.interner.key.set([-1, -1, -1]);
+    this.interner.intern();
+  }
+
+  get size(): number {
+    return this.interner.size;
+  }
+
+  /** Number of a tunnel protocol's name. */
+  nameNumber(name: string): number {
+    let number = this.numbers.get(name);
+    if (number === undefined) {
+      number = this.names.push(name) - 1;
+      this.numbers.set(name, number);
+    }
+    return number;
+  }
+
+  intern(parent: number, name: number, vni: number): number {
+    const { key } = this.interner;
+    key[0] = parent;
+    key[1] = name;
+    key[2] = vni;
+    return this.interner.intern();
+  }
+
+  parent(path: number): number {
+    return this.interner.word(path, 0);
+  }
+
+  level(path: number): PathLevel {
+    const vni = this.interner.word(path, 2);
+    return { protocol: this.names[this.interner.word(path, 1)], vni: vni === -1 ? null : vni >>> 0 };
+  }
+
+  levels(path: number): PathLevel[] {
+    const levels: PathLevel[] = [];
+    for (let at = path; at !== NO_PATH; at = this.parent(at)) levels.push(this.level(at));
+    return levels.reverse();
+  }
+
+  /** True where two paths use the same protocols, whatever their VNIs. */
+  sameShape(a: number, b: number): boolean {
+    let x = a;
+    let y = b;
+    while (x !== NO_PATH && y !== NO_PATH) {
+      if (this.interner.word(x, 1) !== this.interner.word(y, 1)) return false;
+      x = this.parent(x);
+      y = this.parent(y);
+    }
+    return x === y;
+  }
+
+  /** Innermost VNI, null where no level has one. */
+  vni(path: number): number | null {
+    for (let at = path; at !== NO_PATH; at = this.parent(at)) {
+      const { vni } = this.level(at);
+      if (vni !== null) return vni;
+    }
+    return null;
+  }
+}
+
+export interface EndpointLevel {
+  readonly src: string | null;
+  readonly dst: string | null;
+  readonly dstPort: number | null;
+}
+
+/** Number of the endpoints of untunnelled traffic. */
+export const NO_ENDPOINTS = 0;
+
+const WIDTH = 11;
+
+/** Endpoints: lists of (source, destination, destination port) of tunnels, outermost first, as one packet had them. */
+export class Endpoints {
+  private readonly interner = new Interner(WIDTH, 256);
+  /** Words to fill before `intern`: parent, kind, four of the source, four of the destination, port or -1. */
+  readonly key = this.interner.key;
+
+  constructor() {
+    this.key.fill(-1);
+    this.interner.intern();
+  }
+
+  intern(): number {
+    return this.interner.intern();
+  }
+
+  get size(): number {
+    return this.interner.size;
+  }
+
+  /** The same tunnels seen in the other direction. */
+  reverse(endpoints: number): number {
+    if (endpoints === NO_ENDPOINTS) return NO_ENDPOINTS;
+    const parent = this.reverse(this.interner.word(endpoints, 0));
+    const { key, interner } = this;
+    key[0] = parent;
+    key[1] = interner.word(endpoints, 1);
+    for (let i = 0; i < 4; i++) {
+      key[2 + i] = interner.word(endpoints, 6 + i);
+      key[6 + i] = interner.word(endpoints, 2 + i);
+    }
+    key[10] = interner.word(endpoints, 10);
+    return interner.intern();
+  }
+
+  levels(endpoints: number): EndpointLevel[] {
+    const levels: EndpointLevel[] = [];
+    for (let at = endpoints; at !== NO_ENDPOINTS; at = this.interner.word(at, 0)) {
+      const word = (i: number) => this.interner.word(at, i);
+      const kind = word(1) as AddressKind;
+      levels.push({
+        src: addressText(kind, word(2), word(3), word(4), word(5)),
+        dst: addressText(kind, word(6), word(7), word(8), word(9)),
+        dstPort: word(10) < 0 ? null : word(10),
+      });
+    }
+    return levels.reverse();
+  }
+}
+
+/** Address held in key words as text, null for no address. */
+export function addressText(kind: AddressKind, a: number, b: number, c: number, d: number): string | null {
+  switch (kind) {
+    case AddressKind.ipv4:
+      return ipv4WordText(a);
+    case AddressKind.ipv6:
+      return ipv6WordsText(a, b, c, d);
+    case AddressKind.ether: {
+      const hex = (a >>> 0).toString(16).padStart(8, '0') + (b & 0xffff).toString(16).padStart(4, '0');
+      return hex.match(/../g)!.join(':');
+    }
+    default:
+      return null;
+  }
+}
