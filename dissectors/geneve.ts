@@ -38,7 +38,10 @@ const optionClass = u16('geneve.option.class', 'Class', 0, { base: 'hex', values
 const optionType = u8('geneve.option.type', 'Type', 2, { base: 'hex' });
 const optionCritical = flag('geneve.option.type.critical', 'Critical Option', 2, 0x80);
 const optionReserved = u8('geneve.option.flags.reserved', 'Reserved', 3, { mask: 0xe0 });
-const optionLength = u8('geneve.option.length', 'Length', 3, { mask: 0x1f, show: (words) => `${words * 4} bytes` });
+const optionLength = u8('geneve.option.length', 'Length', 3, {
+  mask: 0x1f,
+  show: (words) => `${words * 4} bytes`,
+});
 
 const HEADER = 8;
 const OPTION_HEADER = 4;
@@ -59,7 +62,13 @@ function details(out: Details): void {
     if (size > room) {
       // Cut by the capture is no fault of the sender; past Opt Len is (section 3.5: endpoints drop it silently).
       if (size > claimed - at) {
-        out.remark('geneve.option-overrun', 'error', at, room, `option of ${size} bytes runs past the ${claimed - at} left by Opt Len`);
+        out.remark(
+          'geneve.option-overrun',
+          'error',
+          at,
+          room,
+          `option of ${size} bytes runs past the ${claimed - at} left by Opt Len`,
+        );
       }
       break;
     }
@@ -76,23 +85,59 @@ function details(out: Details): void {
       dataLength: size - OPTION_HEADER,
     });
     if (optionReserved.read(view, at) !== 0) {
-      out.remark('geneve.option-reserved', 'note', at + 3, 1, 'reserved bits of the option are set; receivers ignore them');
+      out.remark(
+        'geneve.option-reserved',
+        'note',
+        at + 3,
+        1,
+        'reserved bits of the option are set; receivers ignore them',
+      );
     }
     at += size;
   }
   if (version.read(view, start) !== 0) {
-    out.remark('geneve.version', 'error', start, 1, `version ${version.read(view, start)} is unknown: endpoints drop the packet`);
+    out.remark(
+      'geneve.version',
+      'error',
+      start,
+      1,
+      `version ${version.read(view, start)} is unknown: endpoints drop the packet`,
+    );
   }
   if (criticalSeen && !criticalSet) {
-    out.remark('geneve.critical-without-c', 'warning', start + 1, 1, 'a critical option, but the C bit of the header is clear (RFC 8926 section 3.5)');
+    out.remark(
+      'geneve.critical-without-c',
+      'warning',
+      start + 1,
+      1,
+      'a critical option, but the C bit of the header is clear (RFC 8926 section 3.5)',
+    );
   } else if (criticalSet && !criticalSeen && body === claimed) {
-    out.remark('geneve.c-without-critical', 'warning', start + 1, 1, 'the C bit is set, but no option is critical (RFC 8926 section 3.4)');
+    out.remark(
+      'geneve.c-without-critical',
+      'warning',
+      start + 1,
+      1,
+      'the C bit is set, but no option is critical (RFC 8926 section 3.4)',
+    );
   }
   if (reservedFlags.read(view, start) !== 0 || reserved.read(view, start) !== 0) {
-    out.remark('geneve.reserved', 'note', start + 1, 7, 'reserved bits of the header are set; receivers ignore them');
+    out.remark(
+      'geneve.reserved',
+      'note',
+      start + 1,
+      7,
+      'reserved bits of the header are set; receivers ignore them',
+    );
   }
   if (oam.read(view, start)) {
-    out.remark('geneve.oam', 'note', start + 1, 1, 'O bit: a control message, its payload is not tenant traffic');
+    out.remark(
+      'geneve.oam',
+      'note',
+      start + 1,
+      1,
+      'O bit: a control message, its payload is not tenant traffic',
+    );
   }
 }
 

@@ -17,7 +17,10 @@ import { ipProtocolName } from './names/ip-protocols.ts';
 const ipProtocol = table('ip.proto');
 
 const version = u8('ip.version', 'Version', 0, { mask: 0xf0 });
-const headerLength = u8('ip.hdr_len', 'Header Length', 0, { mask: 0x0f, show: (words) => `${words * 4} bytes (${words})` });
+const headerLength = u8('ip.hdr_len', 'Header Length', 0, {
+  mask: 0x0f,
+  show: (words) => `${words * 4} bytes (${words})`,
+});
 const dscp = u8('ip.dsfield.dscp', 'Differentiated Services Codepoint', 1, { mask: 0xfc });
 const ecn = u8('ip.dsfield.ecn', 'Explicit Congestion Notification', 1, {
   mask: 0x03,
@@ -62,7 +65,13 @@ function options(out: Details): void {
     // RFC 791 section 3.1: types 0 and 1 are single bytes, every other option says its own length.
     const length = type < 2 ? 1 : at + 1 < out.body ? out.view.getUint8(at + 1) : 0;
     if (length === 0 || (type >= 2 && length < 2) || at + length > out.body) {
-      out.remark('ip.option-length', 'warning', at, out.body - at, `option ${type} runs past the header or has no length`);
+      out.remark(
+        'ip.option-length',
+        'warning',
+        at,
+        out.body - at,
+        `option ${type} runs past the header or has no length`,
+      );
       break;
     }
     out.open(`IP Option - ${OPTION_NAMES[type] ?? 'Unknown'} (${length} bytes)`, at, length);
@@ -128,9 +137,14 @@ export const ipv4 = defineProtocol({
     options(out);
     const total = totalLength.read(out.view, out.start);
     if (total === 0) {
-      out.remark('ip.length-zero', 'note', out.start + 2, 2, 'total length 0: segmentation offload, the captured length is used');
+      out.remark(
+        'ip.length-zero',
+        'note',
+        out.start + 2,
+        2,
+        'total length 0: segmentation offload, the captured length is used',
+      );
     }
   },
   flow: { addresses: [source, destination] },
 });
-

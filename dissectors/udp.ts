@@ -37,9 +37,21 @@ export const udp = defineProtocol({
   details(out) {
     const claimed = length.read(out.view, out.start);
     if (claimed === 0) {
-      out.remark('udp.length-zero', 'note', out.start + 4, 2, 'length 0: segmentation offload, the captured length is used');
+      out.remark(
+        'udp.length-zero',
+        'note',
+        out.start + 4,
+        2,
+        'length 0: segmentation offload, the captured length is used',
+      );
     } else if (claimed > out.limit - out.start) {
-      out.remark('udp.length-beyond', 'warning', out.start + 4, 2, `length ${claimed} is more than the ${out.limit - out.start} bytes IP gives it`);
+      out.remark(
+        'udp.length-beyond',
+        'warning',
+        out.start + 4,
+        2,
+        `length ${claimed} is more than the ${out.limit - out.start} bytes IP gives it`,
+      );
     }
   },
   flow: { ports: [sourcePort, destinationPort] },
