@@ -87,7 +87,7 @@ export class FileCapture implements Capture {
   #endOfInput(reader: RecordReader): void {
     const { failure, size, offset } = this.#block;
     if (failure !== null) this.#end(systemReason(failure), offset);
-    else if (size > 0 || offset === 0) this.#end(reader.describeCut(this.#block), offset);
+    else if (size > 0) this.#end(reader.describeCut(this.#block), offset);
     else this.#done = true;
   }
 
@@ -100,7 +100,10 @@ export class FileCapture implements Capture {
 /** Text of a `CaptureError` for a file whose first bytes are no capture. */
 export function refuse(file: string, kind: FileKind, compression: Compression | null): void {
   if ('refusal' in kind) {
-    throw new CaptureError(file, compression === null ? kind.refusal : `${kind.refusal} (inside ${compression})`);
+    throw new CaptureError(
+      file,
+      compression === null ? kind.refusal : `${kind.refusal} (inside ${compression})`,
+    );
   }
   if ('compression' in kind) {
     throw new CaptureError(file, `not a capture: ${kind.compression} inside ${compression}; unpack it first`);

@@ -1,10 +1,80 @@
 import type { Readable } from 'node:stream';
-import { CaptureError } from '../errors.ts';
 import { BLOCK_SIZE, InputBlock } from './block.ts';
 import type { Capture } from './capture.ts';
 import { decompress } from './decompress.ts';
-import { FileCapture } from './file.ts';
+import { FileCapture, refuse } from './file.ts';
 import { MergedCapture } from './merge.ts';
 import type { CaptureRecords } from './reader.ts';
-import { type Compression, type FileKind, SNIFF_SIZE, sniff } from './sniff.ts';
-import { type ByteSource, openSource, StreamSource } from './source.ts';
+import { type FileKind, SNIFF_SIZE, sniff } from './sniff.ts';
+import { openSource, StreamSource, systemReason } from './source.ts';
+
+export interface OpenOptions {
+  /** Bytes per read. Two buffers of this size are kept per file. */
+  readonly blockSize?: number;
+  /** Read in place of the path, which then only names the capture in messages. */
+  readonly input?: Readable;
+}
+
+/**
+ * Opens a capture: pcap or pcapng, plain or compressed with gzip, zstd or lz4, told apart by content.
+ *
+ * @param path A regular file, a FIFO, or '-' for standard input. Input from a pipe resolves when its first bytes
+ *   have arrived.
+ * @throws {CaptureError} The file cannot be opened or is not a capture. An empty or cut one is: see
+ *   `files[].damage`.
+ */
+export function openCapture(path: string, options: OpenOptions = {}): Promise<Capture> {
+  return openFile(path, options.blockSize ?? BLOCK_SIZE, { interfaces: [], names: new Map() }, options.input);
+}
+
+/** Block memory that the files of a merge share, in bytes. */
+const MERGE_MEMORY = 16 << 20;
+
+/**
+ * Opens several captures as one, merged by time: packets of equal time in the order of `paths`, packets of one
+ * file in the order of that file, even where its times go backwards. Damage in one file ends that file only.
+ *
+ * @throws {CaptureError} As `openCapture`, for the first of the files that cannot be opened.
+ */
+export async function openCaptures(paths: readonly string[], options: OpenOptions = {}): Promise<Capture> {
+  if (paths.length === 1) return openCapture(paths[0], options);
+  const blockSize =
+    options.blockSize ?? Math.max(1 << 16, Math.min(BLOCK_SIZE, MERGE_MEMORY / (2 * paths.length)));
+  const records: CaptureRecords = { interfaces: [], names: new Map() };
+  const files: FileCapture[] = [];
+  try {
+    for (const path of paths) files.push(await openFile(path, Math.trunc(blockSize), records));
+  } catch (error) {
+    await Promise.all(files.map((file) => file.close()));
+    throw error;
+  }
+  return new MergedCapture(files, records);
+}
+
+async function openFile(
+  path: string,
+  blockSize: number,
+  records: CaptureRecords,
+  input?: Readable,
+): Promise<FileCapture> {
+  let block = new InputBlock(input ? new StreamSource(input) : await openSource(path), blockSize);
+  try {
+    let kind = await firstBytes(block);
+    const compression = 'compression' in kind ? kind.compression : null;
+    if (compression !== null) {
+      block = new InputBlock(await decompress(block, compression), blockSize);
+      kind = await firstBytes(block);
+    }
+    refuse(path, kind, compression);
+    return new FileCapture(path, kind, compression, block, records);
+  } catch (error) {
+    await block.close();
+    throw error;
+  }
+}
+
+async function firstBytes(block: InputBlock): Promise<FileKind> {
+  while (block.size < SNIFF_SIZE && (await block.fill()));
+  const kind = sniff(block.bytes.subarray(block.start, block.end));
+  return 'damage' in kind && block.failure !== null ? { damage: systemReason(block.failure) } : kind;
+}

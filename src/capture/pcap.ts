@@ -109,7 +109,8 @@ export class PcapReader implements RecordReader {
   describeCut(block: InputBlock): string {
     const size = block.size;
     if (!this.#headerRead) return `file header cut: ${FILE_HEADER} bytes expected, ${size} there`;
-    if (size < this.#recordHeader) return `record header cut: ${this.#recordHeader} bytes expected, ${size} there`;
+    if (size < this.#recordHeader)
+      return `record header cut: ${this.#recordHeader} bytes expected, ${size} there`;
     const first = block.view.getUint32(block.start + 8, this.#littleEndian);
     const second = block.view.getUint32(block.start + 12, this.#littleEndian);
     const swapped = this.#swapped === 'always' || (this.#swapped === 'ifLarger' && first > second);

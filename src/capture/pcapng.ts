@@ -80,13 +80,21 @@ export class PcapngReader implements RecordReader {
     while (batch.count < capacity && end - at >= 12) {
       const type = view.getUint32(at, littleEndian);
       if (type === SECTION_HEADER && !this.#setByteOrder(view, at)) {
-        this.#damage(block, at, `byte-order magic 0x${hex32(view.getUint32(at + 8))} is neither order of 1a2b3c4d`);
+        this.#damage(
+          block,
+          at,
+          `byte-order magic 0x${hex32(view.getUint32(at + 8))} is neither order of 1a2b3c4d`,
+        );
         break;
       }
       littleEndian = this.#littleEndian;
       const length = view.getUint32(at + 4, littleEndian);
       if (length < 12 || (length & 3) !== 0) {
-        this.#damage(block, at, `block length ${length} is ${length < 12 ? 'below 12' : 'not a multiple of 4'}`);
+        this.#damage(
+          block,
+          at,
+          `block length ${length} is ${length < 12 ? 'below 12' : 'not a multiple of 4'}`,
+        );
         break;
       }
       if (length > MAX_BLOCK) {
@@ -153,7 +161,9 @@ export class PcapngReader implements RecordReader {
     this.#nanoseconds = batch.nanoseconds[i];
     // Padding alone is at most 3 bytes: the common packet without options stops here.
     const packetFcsLength =
-      optionsLength >= 4 ? this.#packetOptions(view, batch, i, at + 28 + ((captured + 3) & ~3), at + blockLength - 4) : 0;
+      optionsLength >= 4
+        ? this.#packetOptions(view, batch, i, at + 28 + ((captured + 3) & ~3), at + blockLength - 4)
+        : 0;
     if (packetFcsLength !== 0 || fcsLength !== 0) cutFcs(batch, i, packetFcsLength || fcsLength);
     return true;
   }
@@ -194,7 +204,13 @@ export class PcapngReader implements RecordReader {
       case INTERFACE_DESCRIPTION:
         return this.#interface(block, at, length);
       case PACKET:
-        return this.#packet(block, batch, at, length, length >= 32 ? view.getUint16(at + 8, littleEndian) : 0);
+        return this.#packet(
+          block,
+          batch,
+          at,
+          length,
+          length >= 32 ? view.getUint16(at + 8, littleEndian) : 0,
+        );
       case SIMPLE_PACKET:
         return this.#simplePacket(block, batch, at, length);
       case NAME_RESOLUTION:
@@ -280,7 +296,11 @@ export class PcapngReader implements RecordReader {
   }
 
   #unknownInterface(block: InputBlock, at: number, id: number): false {
-    return this.#damage(block, at, `packet on interface ${id}, the section describes ${this.#interfaces.length}`);
+    return this.#damage(
+      block,
+      at,
+      `packet on interface ${id}, the section describes ${this.#interfaces.length}`,
+    );
   }
 }
 

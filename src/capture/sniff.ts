@@ -66,7 +66,11 @@ export function sniff(bytes: Uint8Array): FileKind {
 /** The first bytes as people recognise them: text as text, the rest in hex. */
 function firstBytes(bytes: Uint8Array): string {
   const head = bytes.subarray(0, SNIFF_SIZE);
-  const isText = head.every((byte) => (byte >= 0x20 && byte < 0x7f) || byte === 0x0a || byte === 0x0d || byte === 9);
+  const isText = head.every(
+    (byte) => (byte >= 0x20 && byte < 0x7f) || byte === 0x0a || byte === 0x0d || byte === 9,
+  );
   if (isText) return JSON.stringify(Buffer.from(head).toString('latin1'));
-  return `bytes ${Buffer.from(head.subarray(0, 8)).toString('hex').replace(/..(?!$)/g, '$& ')}`;
+  return `bytes ${Buffer.from(head.subarray(0, 8))
+    .toString('hex')
+    .replace(/..(?!$)/g, '$& ')}`;
 }

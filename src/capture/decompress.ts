@@ -1,0 +1,55 @@
+import type { InputBlock } from './block.ts';
+import type { Compression } from './sniff.ts';
+import type { ByteSource } from './source.ts';
+
+/** Yields the decoded bytes of `input`; a chunk is valid until the next is asked for. Throws at a fault. */
+export type Decoder = (input: InputBlock) => AsyncGenerator<Uint8Array, void>;
+
+/** Opens the decompressor for `compression` over `input`. Decoders are loaded when they are needed. */
+export async function decompress(input: InputBlock, compression: Compression): Promise<ByteSource> {
+  switch (compression) {
+    case 'gzip':
+      return new DecodedSource(input, (await import('./gzip.ts')).gunzip);
+    case 'zstd':
+      return new DecodedSource(input, (await import('./zstd.ts')).unzstd);
+    case 'lz4':
+      return new DecodedSource(input, (await import('./lz4.ts')).unlz4);
+  }
+}
+
+/** A decoder as a byte source: it runs only as far as the reader asks, which is all the backpressure needed. */
+class DecodedSource implements ByteSource {
+  readonly #input: InputBlock;
+  readonly #chunks: AsyncGenerator<Uint8Array, void>;
+  #rest: Uint8Array = new Uint8Array(0);
+
+  constructor(input: InputBlock, decoder: Decoder) {
+    this.#input = input;
+    this.#chunks = decoder(input);
+  }
+
+  async read(target: Uint8Array, offset: number, length: number): Promise<number> {
+    while (this.#rest.length === 0) {
+      const { value } = await this.#chunks.next();
+      if (value === undefined) return 0;
+      this.#rest = value;
+    }
+    const chunk = this.#rest.subarray(0, length);
+    target.set(chunk, offset);
+    this.#rest = this.#rest.subarray(chunk.length);
+    return chunk.length;
+  }
+
+  async close(): Promise<void> {
+    // Closing the input first wakes a decoder that waits for it, so that `return` gets its turn.
+    await this.#input.close();
+    await this.#chunks.return();
+  }
+}
+
+/** Waits until `size` bytes of `input` are there in a row. */
+export async function need(input: InputBlock, size: number, format: Compression): Promise<void> {
+  while (input.size < size) {
+    if (!(await input.fill())) throw input.failure ?? new Error(`${format} stream cut`);
+  }
+}

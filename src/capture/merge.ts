@@ -1,0 +1,194 @@
+import { PacketBatch } from './batch.ts';
+import type { Capture, CaptureFile, CaptureInterface } from './capture.ts';
+import type { FileCapture } from './file.ts';
+import type { CaptureRecords } from './reader.ts';
+
+/** Initial size of the merged block, in bytes; a larger packet makes it grow. */
+const MERGED_BLOCK = 1 << 20;
+
+/** One file of the merge and the packet it is at. */
+class Head {
+  readonly file: FileCapture;
+  batch: PacketBatch | null = null;
+  /** Index in `batch` of the next packet. */
+  at = 0;
+  /** Place in the argument order, for packets of equal time. */
+  readonly order: number;
+
+  constructor(file: FileCapture, order: number) {
+    this.file = file;
+    this.order = order;
+  }
+
+  async advance(): Promise<void> {
+    this.batch = await this.file.next();
+    this.at = 0;
+  }
+}
+
+/** True if the next packet of `a` goes before the next packet of `b`. */
+function isBefore(a: Head, b: Head): boolean {
+  const [left, right] = [a.batch!, b.batch!];
+  const seconds = left.seconds[a.at] - right.seconds[b.at];
+  if (seconds !== 0) return seconds < 0;
+  const nanoseconds = left.nanoseconds[a.at] - right.nanoseconds[b.at];
+  return nanoseconds !== 0 ? nanoseconds < 0 : a.order < b.order;
+}
+
+/** Several files as one capture, merged by time. */
+export class MergedCapture implements Capture {
+  readonly interfaces: readonly CaptureInterface[];
+  readonly names: ReadonlyMap<string, string>;
+  readonly files: readonly CaptureFile[];
+
+  readonly #captures: readonly FileCapture[];
+  /** Binary heap of the files that have a next packet, the earliest first. */
+  readonly #heap: Head[] = [];
+  /** Files whose batch is used up. */
+  #dry: Head[];
+  readonly #batch = new PacketBatch(new Uint8Array(MERGED_BLOCK));
+  #used = 0;
+  #closed = false;
+
+  constructor(captures: readonly FileCapture[], records: CaptureRecords) {
+    this.interfaces = records.interfaces;
+    this.names = records.names;
+    this.files = captures.flatMap((capture) => capture.files);
+    this.#captures = captures;
+    this.#dry = captures.map((file, order) => new Head(file, order));
+    this.#batch.numbers = new Float64Array(this.#batch.offset.length);
+  }
+
+  async next(): Promise<PacketBatch | null> {
+    const batch = this.#batch;
+    batch.count = 0;
+    batch.comments = null;
+    this.#used = 0;
+    await this.#refill();
+    if (this.#closed || this.#heap.length === 0) return null;
+    // A batch ends where a file must be read on: that may take long (a pipe), what is merged need not wait.
+    while (this.#dry.length === 0 && this.#copyRun());
+    return batch;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all(this.#captures.map((capture) => capture.close()));
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<PacketBatch> {
+    try {
+      for (let batch = await this.next(); batch !== null; batch = await this.next()) yield batch;
+    } finally {
+      await this.close();
+    }
+  }
+
+  async #refill(): Promise<void> {
+    const dry = this.#dry;
+    this.#dry = [];
+    await Promise.all(dry.map((head) => head.advance()));
+    for (const head of dry) {
+      if (head.batch === null) continue;
+      this.#heap.push(head);
+      this.#siftUp(this.#heap.length - 1);
+    }
+  }
+
+  /**
+   * Moves the packets of the first file that come before those of any other. Files often take turns in long
+   * runs (a rotated capture), so a run is copied as one piece, record headers and all.
+   *
+   * @returns False when the batch is full.
+   */
+  #copyRun(): boolean {
+    const batch = this.#batch;
+    const heap = this.#heap;
+    const head = heap[0];
+    const from = head.batch!;
+    const first = head.at;
+    const firstByte = from.offset[first];
+    const room = batch.bytes.length - this.#used;
+    const capacity = first + batch.offset.length - batch.count;
+    const rival = this.#second();
+    let lastByte = firstByte;
+    do {
+      const end = from.offset[head.at] + from.captured[head.at];
+      if (head.at === capacity || end - firstByte > room) break;
+      lastByte = end;
+      head.at++;
+    } while (head.at < from.count && (rival === null || isBefore(head, rival)));
+
+    if (head.at === first) {
+      if (batch.count > 0) return false;
+      this.#grow(from.captured[first]);
+      return true;
+    }
+    this.#append(from, first, head.at, lastByte);
+    if (head.at === from.count) {
+      const last = heap.pop()!;
+      if (heap.length > 0) heap[0] = last;
+      this.#dry.push(head);
+    }
+    this.#siftDown();
+    return true;
+  }
+
+  #append(from: PacketBatch, first: number, end: number, lastByte: number): void {
+    const batch = this.#batch;
+    const shift = this.#used - from.offset[first];
+    batch.bytes.set(from.bytes.subarray(from.offset[first], lastByte), this.#used);
+    for (let i = first; i < end; i++) {
+      const to = batch.count++;
+      batch.offset[to] = from.offset[i] + shift;
+      batch.captured[to] = from.captured[i];
+      batch.length[to] = from.length[i];
+      batch.seconds[to] = from.seconds[i];
+      batch.nanoseconds[to] = from.nanoseconds[i];
+      batch.interfaceIndex[to] = from.interfaceIndex[i];
+      batch.numbers![to] = from.firstNumber + i;
+      const comment = from.comments?.get(i);
+      if (comment !== undefined) {
+        batch.comments ??= new Map();
+        batch.comments.set(to, comment);
+      }
+    }
+    this.#used = lastByte + shift;
+  }
+
+  #grow(size: number): void {
+    this.#batch.bytes = new Uint8Array(size);
+    this.#batch.view = new DataView(this.#batch.bytes.buffer);
+  }
+
+  /** The file whose turn comes if the first one's next packet is too late. */
+  #second(): Head | null {
+    const [, left, right] = this.#heap;
+    if (left === undefined) return null;
+    return right === undefined || isBefore(left, right) ? left : right;
+  }
+
+  #siftUp(i: number): void {
+    const heap = this.#heap;
+    while (i > 0) {
+      const parent = (i - 1) >> 1;
+      if (!isBefore(heap[i], heap[parent])) return;
+      [heap[i], heap[parent]] = [heap[parent], heap[i]];
+      i = parent;
+    }
+  }
+
+  #siftDown(): void {
+    const heap = this.#heap;
+    let i = 0;
+    for (;;) {
+      const left = 2 * i + 1;
+      if (left >= heap.length) return;
+      const right = left + 1;
+      const child = right < heap.length && isBefore(heap[right], heap[left]) ? right : left;
+      if (!isBefore(heap[child], heap[i])) return;
+      [heap[i], heap[child]] = [heap[child], heap[i]];
+      i = child;
+    }
+  }
+}
