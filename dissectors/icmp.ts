@@ -153,6 +153,14 @@ function details(out: Details): void {
   }
 }
 
+/** Types come in pairs: echo 8 and its reply 0, then requests 13, 15, 17 with the reply one above. */
+function conversation(view: DataView, start: number): number {
+  const value = type.read(view, start);
+  if (!isQuery(value)) return value << 16;
+  const request = value === 0 ? 8 : value < 13 ? value : value - ((value + 1) & 1);
+  return ((request | 0x100) << 16) | identifier.read(view, start);
+}
+
 export const icmp = defineProtocol({
   name: 'icmp',
   title: 'Internet Control Message Protocol',
@@ -200,4 +208,5 @@ export const icmp = defineProtocol({
     if (value === 5) return `${what} to ${ipv4Text(view, start + gateway.at)}`;
     return what;
   },
+  flow: { conversation },
 });

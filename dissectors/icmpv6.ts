@@ -393,6 +393,13 @@ function advertised(view: DataView, start: number): string {
   return bits.length === 0 ? '' : ` (${bits.join(', ')})`;
 }
 
+/** An echo's reply (129) counts as its request (128). */
+function conversation(view: DataView, start: number, end: number): number {
+  const value = type.read(view, start);
+  const echo = (value === 128 || value === 129) && end - start >= 8;
+  return echo ? ((128 | 0x100) << 16) | identifier.read(view, start) : value << 16;
+}
+
 export const icmpv6 = defineProtocol({
   name: 'icmpv6',
   title: 'Internet Control Message Protocol v6',
@@ -492,4 +499,5 @@ export const icmpv6 = defineProtocol({
     }
     return name;
   },
+  flow: { conversation },
 });

@@ -27,12 +27,12 @@ const ecn = u8('ip.dsfield.ecn', 'Explicit Congestion Notification', 1, {
   values: { 0: 'Not-ECT', 1: 'ECT(1)', 2: 'ECT(0)', 3: 'CE' },
 });
 const totalLength = u16('ip.len', 'Total Length', 2);
-export const identification = u16('ip.id', 'Identification', 4, { base: 'hex' });
+const identification = u16('ip.id', 'Identification', 4, { base: 'hex' });
 const reservedBit = flag('ip.flags.rb', 'Reserved bit', 6, 0x8000, 2);
 const dontFragment = flag('ip.flags.df', "Don't fragment", 6, 0x4000, 2);
-export const moreFragments = flag('ip.flags.mf', 'More fragments', 6, 0x2000, 2);
+const moreFragments = flag('ip.flags.mf', 'More fragments', 6, 0x2000, 2);
 /** In units of eight bytes, as on the wire. */
-export const fragmentOffset = u16('ip.frag_offset', 'Fragment Offset', 6, {
+const fragmentOffset = u16('ip.frag_offset', 'Fragment Offset', 6, {
   mask: 0x1fff,
   show: (units) => `${units * 8} bytes (${units})`,
 });
@@ -146,5 +146,11 @@ export const ipv4 = defineProtocol({
       );
     }
   },
-  flow: { addresses: [source, destination] },
+  flow: {
+    addresses: [source, destination],
+    fragment: {
+      part: (view, start) => (fragmentOffset.read(view, start) !== 0 ? 2 : moreFragments.read(view, start) ? 1 : 0),
+      identification: (view, start) => identification.read(view, start) * 256 + protocol.read(view, start),
+    },
+  },
 });

@@ -7,14 +7,27 @@ import { type Remark, tableName } from './protocol.ts';
 export function diagnose(dissector: Dissector, layers: Layers, frameStart: number): Remark | null {
   if (layers.stop === Stop.none) return null;
   if (layers.count === 0) {
-    return { code: 'frame.link-type', severity: 'warning', layer: -1, offset: 0, length: 0, text: 'nothing is registered for this link type' };
+    return {
+      code: 'frame.link-type',
+      severity: 'warning',
+      layer: -1,
+      offset: 0,
+      length: 0,
+      text: 'nothing is registered for this link type',
+    };
   }
   const layer = layers.count - 1;
   const { name, minLength } = dissector.registry.protocols[layers.protocol(layer)];
   const start = layers.start(layer);
   const at = start - frameStart;
   const have = layers.endOf(layer) - start;
-  const remark = (kind: string, severity: Remark['severity'], offset: number, length: number, text: string): Remark => ({
+  const remark = (
+    kind: string,
+    severity: Remark['severity'],
+    offset: number,
+    length: number,
+    text: string,
+  ): Remark => ({
     code: `${name}.${kind}`,
     severity,
     layer,
@@ -34,12 +47,32 @@ export function diagnose(dissector: Dissector, layers: Layers, frameStart: numbe
           : `capture ends with byte ${layers.endOf(layer) - frameStart}, ${layers.limitOf(layer) - layers.endOf(layer)} before ${name} does`,
       );
     case Stop.malformed:
-      if (layers.partial) return remark('malformed', 'error', at, have, `${name} takes at least ${minLength} bytes, what contains it has ${have}`);
-      return remark('malformed', 'error', at, have, `${name} header contradicts itself or the ${layers.limitOf(layer) - start} bytes it is given`);
+      if (layers.partial)
+        return remark(
+          'malformed',
+          'error',
+          at,
+          have,
+          `${name} takes at least ${minLength} bytes, what contains it has ${have}`,
+        );
+      return remark(
+        'malformed',
+        'error',
+        at,
+        have,
+        `${name} header contradicts itself or the ${layers.limitOf(layer) - start} bytes it is given`,
+      );
     case Stop.unknown: {
-      if (layers.refused) return remark('unknown', 'warning', at, have, `this version or form of ${name} is unknown`);
+      if (layers.refused)
+        return remark('unknown', 'warning', at, have, `this version or form of ${name} is unknown`);
       const offset = layers.bodyOf(layer) - frameStart;
-      return remark('unknown', 'note', offset, layers.endOf(layer) - layers.bodyOf(layer), `nothing is registered for ${tableName(layers.table)} 0x${layers.key.toString(16)}`);
+      return remark(
+        'unknown',
+        'note',
+        offset,
+        layers.endOf(layer) - layers.bodyOf(layer),
+        `nothing is registered for ${tableName(layers.table)} 0x${layers.key.toString(16)}`,
+      );
     }
     case Stop.tooDeep:
       return remark('too-deep', 'warning', at, have, `more than ${Layers.maximum} layers`);

@@ -104,9 +104,11 @@ export class Dissector {
     let protocol = entries.get(layers.key);
     if (protocol < 0 && layers.otherKey >= 0) {
       protocol = entries.get(layers.otherKey);
-      if (protocol >= 0 && this.protocols[protocol].plausible?.(view, at, layers.end) === false) protocol = -1;
+      if (protocol >= 0 && this.protocols[protocol].plausible?.(view, at, layers.end) === false)
+        protocol = -1;
     }
-    if (protocol < 0 && entries.heuristics.length > 0) protocol = this.recognise(view, at, layers.end, entries.heuristics);
+    if (protocol < 0 && entries.heuristics.length > 0)
+      protocol = this.recognise(view, at, layers.end, entries.heuristics);
     if (protocol < 0 && layers.otherKey < 0 && layers.quoted < 0) layers.stop = Stop.unknown;
     return protocol;
   }

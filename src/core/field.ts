@@ -76,7 +76,17 @@ function uint(
   const shift = mask === 0 ? 0 : lowestBit(mask);
   // `whole` is one closure per width and site: the masked form wraps it so that both stay monomorphic.
   const read = mask === 0 ? whole : (view: DataView, base: number) => (whole(view, base) & mask) >>> shift;
-  return { name, label, type: 'uint', at, size, mask, list: options.list ?? false, read, show: displayOf(size, options) };
+  return {
+    name,
+    label,
+    type: 'uint',
+    at,
+    size,
+    mask,
+    list: options.list ?? false,
+    read,
+    show: displayOf(size, options),
+  };
 }
 
 export function u8(name: string, label: string, at: number, options: FieldOptions = {}): Field<number> {
@@ -88,7 +98,14 @@ export function u16(name: string, label: string, at: number, options: FieldOptio
 }
 
 export function u24(name: string, label: string, at: number, options: FieldOptions = {}): Field<number> {
-  return uint(name, label, at, 3, options, (view, base) => (view.getUint16(base + at) << 8) | view.getUint8(base + at + 2));
+  return uint(
+    name,
+    label,
+    at,
+    3,
+    options,
+    (view, base) => (view.getUint16(base + at) << 8) | view.getUint8(base + at + 2),
+  );
 }
 
 export function u32(name: string, label: string, at: number, options: FieldOptions = {}): Field<number> {
@@ -101,7 +118,14 @@ export function i32(name: string, label: string, at: number, options: FieldOptio
 
 /** 48 bits as a number (exact). */
 export function u48(name: string, label: string, at: number, options: FieldOptions = {}): Field<number> {
-  return uint(name, label, at, 6, options, (view, base) => view.getUint16(base + at) * 2 ** 32 + view.getUint32(base + at + 2));
+  return uint(
+    name,
+    label,
+    at,
+    6,
+    options,
+    (view, base) => view.getUint16(base + at) * 2 ** 32 + view.getUint32(base + at + 2),
+  );
 }
 
 /** 64 bits: `base: 'hex'` reads as a hex string, otherwise as a decimal string (JSON numbers lose bits above 2^53). */
@@ -115,42 +139,84 @@ export function u64(name: string, label: string, at: number, options: FieldOptio
     size: 8,
     mask: 0,
     list: options.list ?? false,
-    read: (view, base) => (hex ? `0x${hexText(view, base + at, base + at + 8)}` : view.getBigUint64(base + at).toString()),
+    read: (view, base) =>
+      hex ? `0x${hexText(view, base + at, base + at + 8)}` : view.getBigUint64(base + at).toString(),
     show: (value) => value,
   };
 }
 
 /** One bit (or several read as "any set") of the byte at `at`, or of the two or four bytes there with `size`. */
-export function flag(name: string, label: string, at: number, mask: number, size: 1 | 2 | 4 = 1): Field<boolean> {
+export function flag(
+  name: string,
+  label: string,
+  at: number,
+  mask: number,
+  size: 1 | 2 | 4 = 1,
+): Field<boolean> {
   const read =
     size === 1
       ? (view: DataView, base: number) => (view.getUint8(base + at) & mask) !== 0
       : size === 2
         ? (view: DataView, base: number) => (view.getUint16(base + at) & mask) !== 0
         : (view: DataView, base: number) => (view.getUint32(base + at) & mask) !== 0;
-  return { name, label, type: 'bool', at, size, mask, list: false, read, show: (value) => (value ? 'Set' : 'Not set') };
+  return {
+    name,
+    label,
+    type: 'bool',
+    at,
+    size,
+    mask,
+    list: false,
+    read,
+    show: (value) => (value ? 'Set' : 'Not set'),
+  };
 }
 
-export function ether(name: string, label: string, at: number, options: { list?: boolean } = {}): Field<string> {
+export function ether(
+  name: string,
+  label: string,
+  at: number,
+  options: { list?: boolean } = {},
+): Field<string> {
   return text(name, label, 'ether', at, 6, options.list ?? false, (view, base) => macText(view, base + at));
 }
 
-export function ipv4(name: string, label: string, at: number, options: { list?: boolean } = {}): Field<string> {
+export function ipv4(
+  name: string,
+  label: string,
+  at: number,
+  options: { list?: boolean } = {},
+): Field<string> {
   return text(name, label, 'ipv4', at, 4, options.list ?? false, (view, base) => ipv4Text(view, base + at));
 }
 
-export function ipv6(name: string, label: string, at: number, options: { list?: boolean } = {}): Field<string> {
+export function ipv6(
+  name: string,
+  label: string,
+  at: number,
+  options: { list?: boolean } = {},
+): Field<string> {
   return text(name, label, 'ipv6', at, 16, options.list ?? false, (view, base) => ipv6Text(view, base + at));
 }
 
 /** Bytes of a fixed length, as hex. */
-export function bytes(name: string, label: string, at: number, size: number, options: { list?: boolean } = {}): Field<string> {
-  return text(name, label, 'bytes', at, size, options.list ?? false, (view, base) => hexText(view, base + at, base + at + size));
+export function bytes(
+  name: string,
+  label: string,
+  at: number,
+  size: number,
+  options: { list?: boolean } = {},
+): Field<string> {
+  return text(name, label, 'bytes', at, size, options.list ?? false, (view, base) =>
+    hexText(view, base + at, base + at + size),
+  );
 }
 
 /** Text of a fixed length, one character per byte. */
 export function characters(name: string, label: string, at: number, size: number): Field<string> {
-  return text(name, label, 'string', at, size, false, (view, base) => asciiText(view, base + at, base + at + size));
+  return text(name, label, 'string', at, size, false, (view, base) =>
+    asciiText(view, base + at, base + at + size),
+  );
 }
 
 /** A field whose place and value the dissector finds itself (`Details.computed`): names, lists, reassembled numbers. */
@@ -160,7 +226,10 @@ export function computed<V extends FieldValue>(
   type: FieldType,
   options: FieldOptions & { list?: boolean } = {},
 ): Field<V> {
-  const show = type === 'uint' || type === 'int' ? displayOf(4, options) : (value: FieldValue) => printable(String(value));
+  const show =
+    type === 'uint' || type === 'int'
+      ? displayOf(4, options)
+      : (value: FieldValue) => printable(String(value));
   return {
     name,
     label,

@@ -39,7 +39,8 @@ export class FlowRoles {
       if (addresses) {
         const kind = addresses[0].type;
         this.role[i] = kind === 'ether' ? Role.ether : Role.network;
-        this.addressKind[i] = kind === 'ether' ? AddressKind.ether : kind === 'ipv6' ? AddressKind.ipv6 : AddressKind.ipv4;
+        this.addressKind[i] =
+          kind === 'ether' ? AddressKind.ether : kind === 'ipv6' ? AddressKind.ipv6 : AddressKind.ipv4;
       } else if (tunnel) {
         this.role[i] = Role.tunnel;
       } else if (ports) {

@@ -72,6 +72,18 @@ export interface FlowRole {
   readonly addresses?: readonly [Field<string>, Field<string>];
   /** Source and destination port. */
   readonly ports?: readonly [Field<number>, Field<number>];
+  /**
+   * Tells conversations of ICMP apart: 32 bits, the same in both directions. The type (of the request, where the packet
+   * is an answer) is bits 16 to 23; where bit 24 is set, the lower half is an identifier. Bytes up to `end` are there.
+   */
+  readonly conversation?: (view: DataView, start: number, end: number) => number;
+  /** Where this layer can hold a fragment of a datagram. */
+  readonly fragment?: {
+    /** 0: a whole datagram, 1: a first fragment, 2: a later one. */
+    readonly part: (view: DataView, start: number) => number;
+    /** What, with the addresses, tells the datagram. */
+    readonly identification: (view: DataView, start: number) => number;
+  };
   /** What this protocol is called as a tunnel; the inner frame starts at its payload. */
   readonly tunnel?: {
     readonly name: string | ((view: DataView, start: number) => string);
@@ -112,7 +124,11 @@ export interface Protocol {
   /** What has no fixed place: options, lists, remarks. Only runs for packets somebody looks at. */
   readonly details?: (out: Details) => void;
   /** What to say of this layer in one line, e.g. "Echo request id 7". Only called for layers that are all there. */
-  readonly info?: (view: DataView, start: number, layer: { body: number; end: number; limit: number }) => string;
+  readonly info?: (
+    view: DataView,
+    start: number,
+    layer: { body: number; end: number; limit: number },
+  ) => string;
   readonly flow?: FlowRole;
   /**
    * Asked before the payload is taken for this protocol on the word of the source port alone, which any client may
@@ -125,7 +141,10 @@ export interface Protocol {
    * Where this protocol is found by its shape: table name whose failed look-ups try `matches`. `matches` must be
    * strict; bytes from start to end are there.
    */
-  readonly heuristic?: { readonly table: string; readonly matches: (view: DataView, start: number, end: number) => boolean };
+  readonly heuristic?: {
+    readonly table: string;
+    readonly matches: (view: DataView, start: number, end: number) => boolean;
+  };
 }
 
 /** A decoder for one TLV option: fields and a title, no control flow. */

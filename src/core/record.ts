@@ -1,6 +1,7 @@
 /** A walked packet as the object that `packets --ndjson` prints; its shape is docs/schema's `packet`. */
-import type { Dissector } from './dissector.ts';
+
 import { diagnose } from './diagnose.ts';
+import type { Dissector } from './dissector.ts';
 import type { Field, FieldValue } from './field.ts';
 import { type Layers, type StopName, stopName } from './layers.ts';
 import type { FlowRoles, Outline } from './outline.ts';
@@ -90,7 +91,8 @@ export function decodeOption(registry: Registry, view: DataView, option: OptionV
     vendor: option.vendor,
     data: hexText(view, from, from + option.dataLength),
   };
-  if (decoder) record.fields = Object.fromEntries(decoder.fields.map((field) => [field.name, field.read(view, from)]));
+  if (decoder)
+    record.fields = Object.fromEntries(decoder.fields.map((field) => [field.name, field.read(view, from)]));
   return record;
 }
 
@@ -149,7 +151,14 @@ class RecordDetails implements Details {
     this.record.options ??= [];
     this.record.options.push(decodeOption(this.registry, this.view, option));
     const remark = optionRemark(this.registry, option);
-    if (remark) this.remark(remark.code, 'warning', option.offset, option.headerLength + option.dataLength, remark.text);
+    if (remark)
+      this.remark(
+        remark.code,
+        'warning',
+        option.offset,
+        option.headerLength + option.dataLength,
+        remark.text,
+      );
   }
   remark(code: string, severity: Severity, offset: number, length: number, text: string): void {
     this.remarks.push({ code, severity, layer: this.layer, offset: offset - this.frameStart, length, text });
@@ -162,22 +171,40 @@ export function optionRemark(registry: Registry, option: OptionView): { code: st
   const what = `class 0x${option.class.toString(16).padStart(4, '0')} type 0x${option.type.toString(16).padStart(2, '0')}`;
   const lengths = registry.optionLengths(option.table, option.class, option.type);
   if (lengths.length > 0) {
-    return { code: 'geneve.option-length', text: `option ${what} has ${option.dataLength} data bytes, its definition ${lengths.join(' or ')}` };
+    return {
+      code: 'geneve.option-length',
+      text: `option ${what} has ${option.dataLength} data bytes, its definition ${lengths.join(' or ')}`,
+    };
   }
   if (option.critical) {
-    return { code: 'geneve.critical-unknown', text: `critical option ${what} is not registered here: an endpoint that does not know it drops the packet` };
+    return {
+      code: 'geneve.critical-unknown',
+      text: `critical option ${what} is not registered here: an endpoint that does not know it drops the packet`,
+    };
   }
   return null;
 }
 
 /** Address text of the layer's source or destination. */
-export function layerAddress(roles: FlowRoles, layers: Layers, view: DataView, layer: number, side: 0 | 1): string | null {
+export function layerAddress(
+  roles: FlowRoles,
+  layers: Layers,
+  view: DataView,
+  layer: number,
+  side: 0 | 1,
+): string | null {
   const field = layer < 0 ? undefined : roles.protocols[layers.protocol(layer)].flow?.addresses?.[side];
   return field ? field.read(view, layers.start(layer)) : null;
 }
 
 /** Port of the layer's source or destination. */
-export function layerPort(roles: FlowRoles, layers: Layers, view: DataView, layer: number, side: 0 | 1): number | null {
+export function layerPort(
+  roles: FlowRoles,
+  layers: Layers,
+  view: DataView,
+  layer: number,
+  side: 0 | 1,
+): number | null {
   const field = layer < 0 ? undefined : roles.protocols[layers.protocol(layer)].flow?.ports?.[side];
   return field ? field.read(view, layers.start(layer)) : null;
 }
@@ -204,7 +231,12 @@ export function packetRecord(
   for (let i = 0; i < layers.count; i++) {
     const protocol = registry.protocols[layers.protocol(i)];
     const start = layers.start(i);
-    const record: LayerRecord = { protocol: protocol.name, offset: start - frameStart, length: layers.bodyOf(i) - start, fields: {} };
+    const record: LayerRecord = {
+      protocol: protocol.name,
+      offset: start - frameStart,
+      length: layers.bodyOf(i) - start,
+      fields: {},
+    };
     if (layers.quoted >= 0 && i >= layers.quoted) record.quoted = true;
     layerRecords.push(record);
     details.begin(layers, i, record);

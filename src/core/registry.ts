@@ -51,7 +51,9 @@ export class Registry {
     this.claim(`protocol ${protocol.name}`, owner);
     for (const field of protocol.fields) {
       if (field.at + field.size > protocol.minLength) {
-        throw new UsageError(`field ${field.name} of ${owner} lies beyond the ${protocol.minLength} bytes that ${protocol.name} guarantees`);
+        throw new UsageError(
+          `field ${field.name} of ${owner} lies beyond the ${protocol.minLength} bytes that ${protocol.name} guarantees`,
+        );
       }
     }
     const index = this.protocolList.push(protocol) - 1;
@@ -64,14 +66,22 @@ export class Registry {
 
   private addOption(decoder: OptionDecoder, owner: string): void {
     const key = optionKey(decoder.class, decoder.type);
-    this.claim(`${decoder.table} class 0x${decoder.class.toString(16)} type 0x${decoder.type.toString(16)} length ${decoder.length}`, `${decoder.name} (${owner})`);
+    this.claim(
+      `${decoder.table} class 0x${decoder.class.toString(16)} type 0x${decoder.type.toString(16)} length ${decoder.length}`,
+      `${decoder.name} (${owner})`,
+    );
     for (const field of decoder.fields) {
       if (field.at + field.size > decoder.length) {
-        throw new UsageError(`field ${field.name} of ${owner} lies beyond the ${decoder.length} bytes of option ${decoder.name}`);
+        throw new UsageError(
+          `field ${field.name} of ${owner} lies beyond the ${decoder.length} bytes of option ${decoder.name}`,
+        );
       }
     }
     let family = this.optionMap.get(decoder.table);
-    if (!family) this.optionMap.set(decoder.table, (family = new Map()));
+    if (!family) {
+      family = new Map();
+      this.optionMap.set(decoder.table, family);
+    }
     family.set(key * 256 + decoder.length, decoder);
   }
 
@@ -104,6 +114,12 @@ export class Registry {
     const wanted = optionKey(optionClass, type);
     const keys = [...(this.optionMap.get(family)?.keys() ?? [])];
     return keys.filter((key) => Math.floor(key / 256) === wanted).map((key) => key % 256);
+  }
+
+  /** Name of an option whatever its length, null where none is registered. */
+  optionName(family: string, optionClass: number, type: number): string | null {
+    const [length] = this.optionLengths(family, optionClass, type);
+    return length === undefined ? null : this.option(family, optionClass, type, length)!.name;
   }
 
   indexOf(protocolName: string): number {

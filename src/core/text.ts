@@ -18,7 +18,12 @@ export function ipv4WordText(word: number): string {
 }
 
 export function ipv6Text(view: DataView, at: number): string {
-  return ipv6WordsText(view.getUint32(at), view.getUint32(at + 4), view.getUint32(at + 8), view.getUint32(at + 12));
+  return ipv6WordsText(
+    view.getUint32(at),
+    view.getUint32(at + 4),
+    view.getUint32(at + 8),
+    view.getUint32(at + 12),
+  );
 }
 
 /** Canonical form (RFC 5952) of an IPv6 address held as four 32-bit words. */
@@ -71,8 +76,9 @@ export function bitPattern(value: number, mask: number, bits: number): string {
 
 // Control and format characters of packet text must not reach a terminal: C0, DEL, C1, bidi marks and overrides,
 // zero-width and line/paragraph separators, lone surrogates.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are exactly the characters to neutralise
-const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]/g;
+const UNSAFE =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are exactly the characters to neutralise
+  /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]/g;
 
 /** Text from a packet made safe for a terminal: unsafe characters become `\xNN` or `\uNNNN`. */
 export function printable(text: string): string {

@@ -75,7 +75,8 @@ class TreeDetails implements Details {
     );
     const from = offset + headerLength;
     if (decoder) for (const field of decoder.fields) this.field(field, from);
-    else if (dataLength > 0) this.line(`Data: ${hexText(this.view, from, from + dataLength)}`, from, dataLength);
+    else if (dataLength > 0)
+      this.line(`Data: ${hexText(this.view, from, from + dataLength)}`, from, dataLength);
     const remark = optionRemark(this.registry, option);
     if (remark) this.remark(remark.code, 'warning', offset, headerLength + dataLength, remark.text);
     this.close();
@@ -86,12 +87,18 @@ class TreeDetails implements Details {
 }
 
 /** Lines of the tree for the packet at `frameStart` that was walked into `layers`. */
-export function packetTree(dissector: Dissector, view: DataView, frameStart: number, layers: Layers): TreeLine[] {
+export function packetTree(
+  dissector: Dissector,
+  view: DataView,
+  frameStart: number,
+  layers: Layers,
+): TreeLine[] {
   const details = new TreeDetails(dissector.registry, view);
   for (let i = 0; i < layers.count; i++) {
     const protocol = dissector.registry.protocols[layers.protocol(i)];
     details.begin(layers, i);
-    for (const field of presentFields(protocol, layers.start(i), layers.endOf(i))) details.field(field, layers.start(i));
+    for (const field of presentFields(protocol, layers.start(i), layers.endOf(i)))
+      details.field(field, layers.start(i));
     if (!(layers.partial && i === layers.count - 1)) protocol.details?.(details);
     details.close();
   }

@@ -41,9 +41,11 @@ export const Flag = {
   forwardBA: 1,
   /** The two directions use different paths and were joined. */
   joined: 2,
+  /** The times are set. */
+  timed: 4,
 } as const;
 
-const WORDS = 32;
+const WORDS = 34;
 const SEGMENT_BITS = 13;
 const SEGMENT = 1 << SEGMENT_BITS;
 
@@ -136,7 +138,8 @@ export class FlowTable {
     for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
       const id = this.index[2 * slot + 1] - 1;
       if (id < 0) return -1;
-      if (this.index[2 * slot] === hash && this.sameConversation(this.words(id), this.base(id)) && accept(id)) return id;
+      if (this.index[2 * slot] === hash && this.sameConversation(this.words(id), this.base(id)) && accept(id))
+        return id;
     }
   }
 

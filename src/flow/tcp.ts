@@ -19,7 +19,15 @@ const State = {
   closed: 5,
   reset: 6,
 } as const;
-const STATE_NAMES = ['midstream', 'syn-sent', 'syn-received', 'established', 'closing', 'closed', 'reset'] as const;
+const STATE_NAMES = [
+  'midstream',
+  'syn-sent',
+  'syn-received',
+  'established',
+  'closing',
+  'closed',
+  'reset',
+] as const;
 
 export interface TcpCounts {
   /** Segments sent again. */
@@ -148,7 +156,11 @@ export class TcpTable {
     let opens = false;
     if ((flags & TcpFlag.syn) !== 0) {
       opens = this.handshake(w, d, b, t, direction, sequence, flags, now);
-    } else if (w[b + STATE] === State.synReceived && direction === w[b + CLIENT] && (flags & TcpFlag.ack) !== 0) {
+    } else if (
+      w[b + STATE] === State.synReceived &&
+      direction === w[b + CLIENT] &&
+      (flags & TcpFlag.ack) !== 0
+    ) {
       w[b + STATE] = State.established;
       d[t + RTT] = now - d[t + SYN_TIME];
     }
@@ -161,7 +173,8 @@ export class TcpTable {
       w[mine + KEEP_ALIVE]++;
       w[mine + KNOWN] |= Known.lastWasKeepAlive;
     } else {
-      if ((flags & TcpFlag.ack) !== 0) this.acknowledge(w, d, mine, peer, t, direction, acknowledgment, flags, window, length, ahead, now);
+      if ((flags & TcpFlag.ack) !== 0)
+        this.acknowledge(w, d, mine, peer, t, direction, acknowledgment, flags, window, length, ahead, now);
       if (span > 0) this.data(w, d, mine, t, direction, sequence, span, ahead, length > 0, now);
       w[mine + KNOWN] &= ~Known.lastWasKeepAlive;
     }

@@ -75,13 +75,18 @@ export class Paths {
     return x === y;
   }
 
+  /** The innermost level with a VNI; where no level has one, the innermost; nulls for untunnelled traffic. */
+  vniLevel(path: number): { protocol: string | null; vni: number | null } {
+    for (let at = path; at !== NO_PATH; at = this.parent(at)) {
+      const level = this.level(at);
+      if (level.vni !== null) return level;
+    }
+    return path === NO_PATH ? { protocol: null, vni: null } : this.level(path);
+  }
+
   /** Innermost VNI, null where no level has one. */
   vni(path: number): number | null {
-    for (let at = path; at !== NO_PATH; at = this.parent(at)) {
-      const { vni } = this.level(at);
-      if (vni !== null) return vni;
-    }
-    return null;
+    return this.vniLevel(path).vni;
   }
 }
 

@@ -1,0 +1,63 @@
+/** Which TLV options a flow's packets carry. Nearly all packets of a flow carry the same set, so sets are counted. */
+import { Interner } from './interner.ts';
+
+export const NO_OPTIONS = 0;
+
+/** One kind of option and the packets that carried it. */
+export interface OptionCount {
+  readonly table: string;
+  readonly class: number;
+  readonly type: number;
+  packets: number;
+}
+
+export class OptionSets {
+  private readonly interner = new Interner(3, 64);
+  private readonly tables: string[] = [];
+  /** Packets per flow and set, for sets beyond a flow's first: `flow * 2^20 + set`. */
+  private readonly others = new Map<number, number>();
+
+  constructor() {
+    this.interner.key.fill(-1);
+    this.interner.intern();
+  }
+
+  tableNumber(name: string): number {
+    const known = this.tables.indexOf(name);
+    return known >= 0 ? known : this.tables.push(name) - 1;
+  }
+
+  /** The set of `set` and one option more (class << 8 | type) of the family with number `table`. */
+  with(set: number, table: number, option: number): number {
+    const { key } = this.interner;
+    key[0] = set;
+    key[1] = table;
+    key[2] = option;
+    return this.interner.intern();
+  }
+
+  countOther(flow: number, set: number): void {
+    const key = flow * 2 ** 20 + set;
+    this.others.set(key, (this.others.get(key) ?? 0) + 1);
+  }
+
+  /** Packets by set beyond the first, for all flows, as [flow, set, packets]. */
+  *otherCounts(): Generator<[flow: number, set: number, packets: number]> {
+    for (const [key, packets] of this.others) yield [Math.floor(key / 2 ** 20), key % 2 ** 20, packets];
+  }
+
+  /** Adds `packets` packets that carried `set` to `counts`; an option that is twice in a set counts once. */
+  addTo(counts: Map<string, OptionCount>, set: number, packets: number): void {
+    const seen = new Set<string>();
+    for (let at = set; at > NO_OPTIONS; at = this.interner.word(at, 0)) {
+      const table = this.tables[this.interner.word(at, 1)];
+      const option = this.interner.word(at, 2);
+      const name = `${table} ${option}`;
+      if (seen.has(name)) continue;
+      seen.add(name);
+      const count = counts.get(name);
+      if (count) count.packets += packets;
+      else counts.set(name, { table, class: option >>> 8, type: option & 255, packets });
+    }
+  }
+}

@@ -1,0 +1,142 @@
+/** One record per VNI, added up from the flows; its shape is docs/schema's `vni`. */
+import { timeText } from '../core/text.ts';
+import { type FlowAccounting, NO_PROTOCOL } from './accounting.ts';
+import { Interner } from './interner.ts';
+import type { OptionCount } from './options.ts';
+import { type DirectionRecord, FlowRecords, type OptionCountRecord } from './records.ts';
+import { Counter, Word } from './table.ts';
+
+export interface VniRecord {
+  type: 'vni';
+  schema: 1;
+  protocol: string | null;
+  vni: number | null;
+  packets: number;
+  bytes: number;
+  outerBytes: number;
+  flows: number;
+  endpoints: number;
+  tunnelEndpoints: [string | null, string | null][];
+  overhead: number;
+  protocols: Record<string, DirectionRecord>;
+  options: OptionCountRecord[];
+  first: string;
+  last: string;
+  meaning: string | null;
+}
+
+class VniSum {
+  readonly number: number;
+  packets = 0;
+  bytes = 0;
+  outerBytes = 0;
+  flows = 0;
+  endpoints = 0;
+  readonly tunnelEndpoints = new Map<string, [string | null, string | null]>();
+  readonly protocols = new Map<string, DirectionRecord>();
+  readonly options = new Map<string, OptionCount>();
+  first: [number, number] = [Number.POSITIVE_INFINITY, 0];
+  last: [number, number] = [Number.NEGATIVE_INFINITY, 0];
+  readonly protocol: string | null;
+  readonly vni: number | null;
+
+  constructor(number: number, protocol: string | null, vni: number | null) {
+    this.number = number;
+    this.protocol = protocol;
+    this.vni = vni;
+  }
+}
+
+/** VNIs in the order of their first flows; untunnelled traffic is one of them. A packet counts for its innermost VNI. */
+export function vniRecords(accounting: FlowAccounting): VniRecord[] {
+  const { table, paths, endpoints, registry } = accounting;
+  const flows = new FlowRecords(accounting);
+  const sums = new Map<string, VniSum>();
+  const byPath = new Map<number, VniSum>();
+  /** (sum, address kind, address): a new tuple is an endpoint not counted before. */
+  const addresses = new Interner(6);
+  const sumOf = (path: number): VniSum => {
+    let sum = byPath.get(path);
+    if (sum === undefined) {
+      const { protocol, vni } = paths.vniLevel(path);
+      const name = `${protocol} ${vni}`;
+      sum = sums.get(name) ?? new VniSum(sums.size, protocol, vni);
+      sums.set(name, sum);
+      byPath.set(path, sum);
+    }
+    return sum;
+  };
+  const addEndpoints = (sum: VniSum, id: number) => {
+    const level = endpoints.levels(id).at(-1);
+    if (level === undefined) return;
+    const pair = [level.src, level.dst].sort() as [string | null, string | null];
+    sum.tunnelEndpoints.set(pair.join(' '), pair);
+  };
+
+  for (const id of flows.ids()) {
+    const w = table.words(id);
+    const b = table.base(id);
+    const protocol = w[b + Word.identity] & 0xffff;
+    const name = protocol === NO_PROTOCOL ? 'unknown' : registry.protocols[protocol].name;
+    const forwardSum = sumOf(w[b + Word.path]);
+    for (const sum of new Set([forwardSum, sumOf(w[b + Word.path + 1])])) {
+      sum.flows++;
+      flows.addOptions(sum.options, id);
+      for (const end of [Word.addressA, Word.addressB]) {
+        addresses.key[0] = sum.number;
+        addresses.key[1] = w[b + Word.identity] >>> 16;
+        for (let i = 0; i < 4; i++) addresses.key[2 + i] = w[b + end + i];
+        const before = addresses.size;
+        if (addresses.key[1] !== 0 && addresses.intern() === before) sum.endpoints++;
+      }
+    }
+    for (let direction = 0; direction < 2; direction++) {
+      const packets = table.counter(id, Counter.packets + direction);
+      if (packets === 0) continue;
+      const sum = sumOf(w[b + Word.path + direction]);
+      const bytes = table.counter(id, Counter.bytes + direction);
+      sum.packets += packets;
+      sum.bytes += bytes;
+      sum.outerBytes += table.counter(id, Counter.outerBytes + direction);
+      const share = sum.protocols.get(name);
+      if (share) {
+        share.packets += packets;
+        share.bytes += bytes;
+      } else {
+        sum.protocols.set(name, { packets, bytes });
+      }
+      if (w[b + Word.endpoints + direction] > 0) addEndpoints(sum, w[b + Word.endpoints + direction]);
+      const first: [number, number] = [w[b + Word.firstSeconds] >>> 0, w[b + Word.firstNanoseconds]];
+      const last: [number, number] = [w[b + Word.lastSeconds] >>> 0, w[b + Word.lastNanoseconds]];
+      if (before(first, sum.first)) sum.first = first;
+      if (before(sum.last, last)) sum.last = last;
+    }
+  }
+  const { formerEndpoints } = accounting;
+  for (let i = 0; i < formerEndpoints.size; i++)
+    addEndpoints(sumOf(formerEndpoints.word(i, 0)), formerEndpoints.word(i, 1));
+
+  return [...sums.values()].map((sum) => ({
+    type: 'vni',
+    schema: 1,
+    protocol: sum.protocol,
+    vni: sum.vni,
+    packets: sum.packets,
+    bytes: sum.bytes,
+    outerBytes: sum.outerBytes,
+    flows: sum.flows,
+    endpoints: sum.endpoints,
+    tunnelEndpoints: [...sum.tunnelEndpoints.values()],
+    overhead:
+      sum.outerBytes === 0 ? 0 : Math.round(((sum.outerBytes - sum.bytes) / sum.outerBytes) * 1e6) / 1e6,
+    protocols: Object.fromEntries(sum.protocols),
+    options: flows.optionRecords(sum.options),
+    first: timeText(...sum.first),
+    last: timeText(...sum.last),
+    meaning: null,
+  }));
+}
+
+function before(a: [number, number], b: [number, number]): boolean {
+  return a[0] < b[0] || (a[0] === b[0] && a[1] < b[1]);
+}
