@@ -19,7 +19,6 @@ set -u
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 HERE=$(cd "$(dirname "$0")" && pwd)
 RUN=${TMPDIR:-/tmp}/ts-lab
-OUT=
 SPACES="ts-n1 ts-n2 ts-p1 ts-p2 ts-r ts-z1"
 peer() { ip netns exec "$1" /usr/bin/python3 "$HERE/peer.py" "${@:2}"; }
 in_ns() { ip netns exec "$@"; }
@@ -151,7 +150,7 @@ vxlan_devices() { # kernel VXLAN on node $1 towards node $2
 }
 
 # ------------------------------------------------------------------------------------------------ captures
-LIVE=
+LIVE= OUT=
 capture() { # capture NS INTERFACE FILE [tcpdump arguments...]
   LIVE="$LIVE cap-$3"
   start "cap-$3" ip netns exec "$1" tcpdump -Z root -n -U --immediate-mode -i "$2" -w "$OUT/$3" "${@:4}"
