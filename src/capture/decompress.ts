@@ -53,3 +53,16 @@ export async function need(input: InputBlock, size: number, format: Compression)
     if (!(await input.fill())) throw input.failure ?? new Error(`${format} stream cut`);
   }
 }
+
+/**
+ * Checks that nothing follows the compressed stream but zeros, which block devices and tapes pad with.
+ */
+export async function endOfStream(input: InputBlock, format: Compression): Promise<void> {
+  do {
+    if (input.bytes.subarray(input.start, input.end).some((byte) => byte !== 0)) {
+      throw new Error(`data after the ${format} stream is not ${format}`);
+    }
+    input.start = input.end;
+  } while (await input.fill());
+  if (input.failure !== null) throw input.failure;
+}

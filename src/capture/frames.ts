@@ -1,11 +1,11 @@
 import type { InputBlock } from './block.ts';
-import { type Decoder, need } from './decompress.ts';
+import { type Decoder, endOfStream, need } from './decompress.ts';
 import type { Compression } from './sniff.ts';
 
 /** The 16 magic numbers of frames of user data, the same in lz4 and zstd. */
 const SKIPPABLE_MAGIC = 0x184d2a50;
 
-/** Decodes lz4 or zstd frames in a row. What follows the last one is ignored, as for gzip. */
+/** Decodes lz4 or zstd frames in a row. */
 export async function* decodeFrames(
   input: InputBlock,
   format: Compression,
@@ -14,11 +14,10 @@ export async function* decodeFrames(
 ): AsyncGenerator<Uint8Array, void> {
   for (;;) {
     while (input.size < 4 && (await input.fill()));
-    if (input.failure !== null) throw input.failure;
     const found = input.size < 4 ? 0 : input.view.getUint32(input.start, true);
     if (found === magic) yield* decodeFrame(input);
     else if ((found & ~0xf) === SKIPPABLE_MAGIC) await skipFrame(input, format);
-    else return;
+    else return endOfStream(input, format);
   }
 }
 

@@ -1,6 +1,6 @@
 import { crc32, createInflateRaw } from 'node:zlib';
 import type { InputBlock } from './block.ts';
-import { need } from './decompress.ts';
+import { endOfStream, need } from './decompress.ts';
 import { ZlibEngine } from './zlib-engine.ts';
 
 /** Bits of the flag byte, RFC 1952 section 2.3.1. */
@@ -13,12 +13,12 @@ const FCOMMENT = 0x10;
  * gzip, RFC 1952: members in a row, each a header, raw deflate data and a trailer.
  *
  * The framing is read here because zlib's own gzip mode throws away the last decoded bytes where a checksum is
- * wrong; here everything decoded is delivered first. What follows the last member is ignored, as gzip does.
+ * wrong; here everything decoded is delivered first.
  */
 export async function* gunzip(input: InputBlock): AsyncGenerator<Uint8Array, void> {
   do {
     await skipHeader(input);
-    const engine = new ZlibEngine(createInflateRaw({ chunkSize: 1 << 16 }));
+    const engine = new ZlibEngine(createInflateRaw({ chunkSize: 1 << 18 }));
     let crc = 0;
     let size = 0;
     try {
@@ -37,6 +37,7 @@ export async function* gunzip(input: InputBlock): AsyncGenerator<Uint8Array, voi
     }
     input.start += 8;
   } while (await anotherMember(input));
+  await endOfStream(input, 'gzip');
 }
 
 async function anotherMember(input: InputBlock): Promise<boolean> {
