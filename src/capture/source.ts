@@ -76,6 +76,7 @@ export class StreamSource implements ByteSource {
   async read(target: Uint8Array, offset: number, length: number): Promise<number> {
     for (;;) {
       const chunk: Uint8Array | null = this.#rest ?? this.#stream.read();
+      if (chunk?.length === 0) continue;
       if (chunk !== null) {
         const size = Math.min(chunk.length, length);
         target.set(chunk.subarray(0, size), offset);

@@ -132,6 +132,10 @@ export class Outline {
         this.transport = i;
       } else if (role === Role.ether) {
         if (this.network < 0) this.network = i;
+      } else if (this.tunnelCount > 0 && this.tunnelLayer(this.tunnelCount - 1) === i - 1) {
+        // A tunnel header right behind another is the same tunnel, told more exactly: ERSPAN on GRE.
+        this.tunnels[(this.tunnelCount - 1) * STRIDE] = i;
+        this.innerStart = layers.bodyOf(i);
       } else {
         this.enter(i, layers.bodyOf(i));
       }

@@ -5,6 +5,7 @@ import type { Dissector } from '../core/dissector.ts';
 import type { Layers } from '../core/layers.ts';
 import { AddressKind, type FlowRoles, type Outline } from '../core/outline.ts';
 import type { Registry } from '../core/registry.ts';
+import type { Packet, PacketSink } from '../pipeline.ts';
 import { Fragments, type Waiting } from './fragments.ts';
 import { Interner } from './interner.ts';
 import { NO_OPTIONS, OptionSets } from './options.ts';
@@ -20,7 +21,7 @@ export const NO_PROTOCOL = 0xffff;
 const KIND_SHIFT = 16;
 const NAME_OF_TUNNEL_FUNCTION = -1;
 
-export class FlowAccounting {
+export class FlowAccounting implements PacketSink {
   readonly table = new FlowTable();
   readonly paths = new Paths();
   readonly endpoints = new Endpoints();
@@ -63,11 +64,23 @@ export class FlowAccounting {
     this.conversationKeys = protocols.map((protocol) => protocol.flow?.conversation ?? null);
   }
 
+  packet({ batch, index, layers, outline }: Packet): void {
+    this.account(
+      batch.view,
+      batch.offset[index],
+      batch.length[index],
+      batch.seconds[index],
+      batch.nanoseconds[index],
+      layers,
+      outline,
+    );
+  }
+
   /**
    * Accounts one walked and outlined packet.
    * @param length bytes of the frame on the wire
    */
-  packet(
+  account(
     view: DataView,
     frameStart: number,
     length: number,

@@ -1,0 +1,128 @@
+#!/usr/bin/env node
+/** The command line: parses it, runs a command, prints errors. The only file that ends the process. */
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import packageJson from '../package.json' with { type: 'json' };
+import type { Context } from '../src/commands/context.ts';
+import { CaptureError, UsageError } from '../src/errors.ts';
+
+const FLOW_SORTS = ['bytes', 'packets', 'first', 'last', 'duration', 'vni', 'retransmissions'];
+const VNI_SORTS = ['bytes', 'packets', 'flows', 'overhead', 'vni'];
+
+function positive(text: string): number {
+  const number = Number(text);
+  if (!(number > 0)) throw new InvalidArgumentError('expected a number above 0');
+  return number;
+}
+
+function count(text: string): number {
+  const number = Number(text);
+  if (!Number.isSafeInteger(number) || number < 0) throw new InvalidArgumentError('expected a whole number');
+  return number;
+}
+
+function collect(text: string, list: string[] | undefined): string[] {
+  return [...(list ?? []), text];
+}
+
+/** A command over captures, with the options all of them share. */
+function captureCommand(program: Command, name: string, summary: string): Command {
+  return program
+    .command(name)
+    .summary(summary)
+    .description(
+      `${summary}.\nCAPTURE is a pcap or pcapng file, also gzip, zstd or lz4, or - for standard input; several are merged by time.`,
+    )
+    .argument('[CAPTURE...]')
+    .option(
+      '-d, --decode-as <rule>',
+      'take a port for a protocol, e.g. udp.port==6082,geneve (repeatable)',
+      collect,
+    )
+    .option('-c, --count <packets>', 'stop after this many packets', count)
+    .option('--duration <seconds>', 'stop after this much capture time', positive)
+    .addOption(new Option('--json', 'one JSON document').conflicts(['ndjson', 'csv']))
+    .addOption(new Option('--ndjson', 'one JSON object per line').conflicts(['json', 'csv']))
+    .addOption(new Option('--csv', 'comma-separated values').conflicts(['json', 'ndjson']))
+    .option('--limit <records>', 'print at most this many', count)
+    .option('-n, --no-names', 'addresses as numbers, even where the capture names them')
+    .option('--progress', 'show progress on standard error, even where it is no terminal')
+    .option('--no-progress', 'show none')
+    .addOption(new Option('--color <when>', 'colour').choices(['auto', 'always', 'never']).default('auto'));
+}
+
+function vniKeyOption(): Option {
+  return new Option(
+    '--vni-key <mode>',
+    'how VNIs tell flows apart: strict, none, or auto, which joins directions with different VNIs',
+  )
+    .choices(['auto', 'strict', 'none'])
+    .default('auto');
+}
+
+function build(context: Context, finish: (status: number) => void): Command {
+  const program = new Command('tunscope')
+    .description('Shows who talks to whom inside Geneve, VXLAN and other tunnels, from packet captures.')
+    .version(packageJson.version)
+    .enablePositionalOptions()
+    .showHelpAfterError('(--help lists what there is)')
+    .configureHelp({ showGlobalOptions: false })
+    .exitOverride();
+
+  captureCommand(program, 'flows', 'Conversations inside the tunnels, keyed by VNI')
+    .addOption(vniKeyOption())
+    .addOption(new Option('--sort <key>', 'order, largest first').choices(FLOW_SORTS))
+    .action(async (files, options) =>
+      finish(await (await import('../src/commands/flows.ts')).flows(files, options, context)),
+    );
+  captureCommand(program, 'vni', 'One row per VNI, and one for untunnelled traffic')
+    .addOption(vniKeyOption())
+    .addOption(new Option('--sort <key>', 'order, largest first').choices(VNI_SORTS))
+    .action(async (files, options) =>
+      finish(await (await import('../src/commands/vni.ts')).vni(files, options, context)),
+    );
+  captureCommand(program, 'packets', 'One line per packet')
+    .option('-V, --tree', 'the field tree of each packet')
+    .option('-x, --hex', 'the bytes of each packet')
+    .action(async (files, options) =>
+      finish(await (await import('../src/commands/packets.ts')).packets(files, options, context)),
+    );
+  for (const command of program.commands) command.exitOverride();
+  return program;
+}
+
+async function main(): Promise<number> {
+  const abort = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort());
+  // A closed pipe (| head) is the reader's way to say that it has enough.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    process.stderr.write(`tunscope: standard output: ${error.message}\n`);
+    process.exit(1);
+  });
+  let status = 0;
+  const context: Context = {
+    stdout: process.stdout,
+    stderr: process.stderr,
+    env: process.env,
+    signal: abort.signal,
+  };
+  try {
+    await build(context, (result) => {
+      status = result;
+    }).parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof UsageError) {
+      process.stderr.write(`tunscope: ${error.message}\n`);
+      return 2;
+    }
+    if (error instanceof CaptureError) {
+      process.stderr.write(`tunscope: ${error.message}\n`);
+      return 1;
+    }
+    throw error;
+  }
+  return status;
+}
+
+process.exitCode = await main();

@@ -1,0 +1,51 @@
+/** What a command gets from the process around it, so that none of them touches `process`. */
+import type { Writable } from 'node:stream';
+
+export interface Context {
+  readonly stdout: Writable & { readonly isTTY?: boolean; readonly columns?: number; readonly rows?: number };
+  readonly stderr: Writable & { readonly isTTY?: boolean };
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Aborted by SIGINT and SIGTERM: results so far are printed. */
+  readonly signal: AbortSignal;
+}
+
+/** Options that every command reading captures has. */
+export interface InputOptions {
+  readonly decodeAs?: string[];
+  readonly count?: number;
+  readonly duration?: number;
+  readonly json?: boolean;
+  readonly ndjson?: boolean;
+  readonly csv?: boolean;
+  readonly limit?: number;
+  /** False with -n. */
+  readonly names?: boolean;
+  readonly progress?: boolean;
+  readonly color?: 'auto' | 'always' | 'never';
+}
+
+export type Format = 'table' | 'json' | 'ndjson' | 'csv';
+
+export function formatOf(options: InputOptions): Format {
+  return options.json ? 'json' : options.ndjson ? 'ndjson' : options.csv ? 'csv' : 'table';
+}
+
+/** Characters per line of the terminal; a pipe gets a width that most viewers have. */
+export function lineWidth(context: Context): number {
+  const { stdout, env } = context;
+  const width = stdout.columns ?? Number(env.COLUMNS);
+  return Number.isFinite(width) && width > 0 ? width : 120;
+}
+
+/** Rows a table may have where the user set no limit: a terminal's height, or enough to read in a file. */
+export function tableRows(context: Context, options: InputOptions): number {
+  if (options.limit !== undefined) return options.limit;
+  const rows = context.stdout.isTTY ? (context.stdout.rows ?? 24) : 0;
+  return rows > 0 ? Math.max(5, rows - 5) : 50;
+}
+
+export function useColor(context: Context, options: InputOptions): boolean {
+  if (options.color === 'always') return true;
+  if (options.color === 'never' || context.env.NO_COLOR) return false;
+  return context.stdout.isTTY === true;
+}

@@ -1,0 +1,42 @@
+/** `tunscope flows`: conversations inside the tunnels, keyed by VNI. */
+import { FlowAccounting, type VniKey } from '../flow/accounting.ts';
+import { FlowRecords, type FlowSort } from '../flow/records.ts';
+import { FLOW_CSV, flowColumns } from '../output/flow-table.ts';
+import { writeCsv, writeJson, writeNdjson, writeTable } from '../output/records.ts';
+import { TextWriter } from '../output/writer.ts';
+import { type Context, formatOf, type InputOptions, lineWidth, tableRows, useColor } from './context.ts';
+import { analyse, prepare, report } from './input.ts';
+
+export interface FlowsOptions extends InputOptions {
+  readonly vniKey: VniKey;
+  readonly sort?: FlowSort;
+}
+
+export async function flows(files: string[], options: FlowsOptions, context: Context): Promise<number> {
+  const analysis = await prepare(files, options, { application: false });
+  const accounting = new FlowAccounting(analysis.dissector, analysis.roles, options.vniKey);
+  const summary = await analyse(analysis, accounting, options, context);
+  const records = new FlowRecords(accounting);
+  const format = formatOf(options);
+  // Machines get the order of first packets unless they ask; a cut list is only useful sorted.
+  const sort = options.sort ?? (format === 'table' || options.limit !== undefined ? 'bytes' : undefined);
+  const all = sort === undefined ? records.ids() : records.sorted(sort);
+  const ids = all.slice(0, format === 'table' ? tableRows(context, options) : options.limit);
+  const width = lineWidth(context);
+  const names = options.names !== false && context.stdout.isTTY ? analysis.capture.names : undefined;
+  const list = {
+    name: 'flows',
+    count: ids.length,
+    *records() {
+      for (const id of ids) yield records.record(id);
+    },
+    columns: flowColumns(width, names),
+    csv: FLOW_CSV,
+  };
+  const writer = new TextWriter(context.stdout);
+  if (format === 'json') await writeJson(list, summary, writer);
+  else if (format === 'ndjson') await writeNdjson(list, writer);
+  else if (format === 'csv') await writeCsv(list, writer);
+  else await writeTable(list, all.length, { width, color: useColor(context, options) }, writer);
+  return report(summary, context, format === 'table');
+}

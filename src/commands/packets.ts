@@ -1,0 +1,92 @@
+/** `tunscope packets`: one line per packet, with -V the field tree, with -x the bytes. */
+import { packetRecord } from '../core/record.ts';
+import { csvHeader, csvLine } from '../output/csv.ts';
+import { hexdump } from '../output/hexdump.ts';
+import { PACKET_CSV, packetLine, packetLineText, packetTreeLines } from '../output/packet-lines.ts';
+import { TextWriter } from '../output/writer.ts';
+import type { Packet } from '../pipeline.ts';
+import { type Context, formatOf, type InputOptions, lineWidth } from './context.ts';
+import { type Analysis, analyse, prepare, report } from './input.ts';
+
+export interface PacketsOptions extends InputOptions {
+  readonly tree?: boolean;
+  readonly hex?: boolean;
+}
+
+export async function packets(files: string[], options: PacketsOptions, context: Context): Promise<number> {
+  const limited =
+    options.limit === undefined
+      ? options
+      : { ...options, count: Math.min(options.limit, options.count ?? options.limit) };
+  const analysis = await prepare(files, limited, { application: true });
+  const writer = new TextWriter(context.stdout);
+  const format = formatOf(options);
+  const print = printer(format, analysis, options, context, writer);
+  if (format === 'json') writer.line('{"schema":1,"packets":[');
+  if (format === 'csv') writer.line(csvHeader(PACKET_CSV));
+  const summary = await analyse(analysis, { packet: print, flush: () => writer.flush() }, limited, context);
+  if (format === 'json') writer.line(`],"summary":${JSON.stringify(summary)}}`);
+  await writer.flush();
+  return report(summary, context, false);
+}
+
+function printer(
+  format: ReturnType<typeof formatOf>,
+  analysis: Analysis,
+  options: PacketsOptions,
+  context: Context,
+  writer: TextWriter,
+): (packet: Packet) => void {
+  const { dissector, roles, capture } = analysis;
+  if (format === 'json' || format === 'ndjson') {
+    let separator = '';
+    return (packet) => {
+      writer.line(separator + JSON.stringify(recordOf(packet, analysis)));
+      if (format === 'json') separator = ',';
+    };
+  }
+  let first = Number.NaN;
+  const relativeTime = ({ batch, index }: Packet) => {
+    const time = batch.seconds[index] + batch.nanoseconds[index] / 1e9;
+    if (Number.isNaN(first)) first = time;
+    return time - first;
+  };
+  if (format === 'csv') {
+    return (packet) =>
+      writer.line(csvLine(PACKET_CSV, packetLine(packet, dissector, roles, relativeTime(packet))));
+  }
+  const width = context.stdout.isTTY ? lineWidth(context) : 0;
+  const names = options.names !== false && context.stdout.isTTY ? capture.names : undefined;
+  return (packet) => {
+    if (options.tree) {
+      for (const line of packetTreeLines(packet, dissector)) writer.line(line);
+    } else {
+      writer.line(packetLineText(packetLine(packet, dissector, roles, relativeTime(packet)), width, names));
+    }
+    if (options.hex) {
+      const { batch, index } = packet;
+      for (const line of hexdump(
+        batch.bytes,
+        batch.offset[index],
+        batch.offset[index] + batch.captured[index],
+      ))
+        writer.line(`  ${line}`);
+    }
+    if (options.tree || options.hex) writer.line('');
+  };
+}
+
+function recordOf(packet: Packet, { dissector, roles }: Analysis) {
+  const { batch, index, layers, outline } = packet;
+  return packetRecord(dissector, roles, batch.view, batch.offset[index], layers, outline, {
+    number: batch.number(index),
+    seconds: batch.seconds[index],
+    nanoseconds: batch.nanoseconds[index],
+    file: packet.interface.file,
+    interface: packet.interface.name,
+    length: batch.length[index],
+    captured: batch.captured[index],
+    linkType: packet.interface.linkType,
+    comment: batch.comments?.get(index) ?? null,
+  });
+}

@@ -1,0 +1,26 @@
+/** Records as CSV (RFC 4180). */
+
+const MUST_QUOTE = /[",\r\n]/;
+// A cell that begins so is a formula to spreadsheets: packet text must not become one.
+const FORMULA = /^[=+\-@\t\r]/;
+
+export function csvCell(value: string | number | boolean | null | undefined): string {
+  if (value === null || value === undefined) return '';
+  if (typeof value !== 'string') return String(value);
+  const text = FORMULA.test(value) ? `'${value}` : value;
+  return MUST_QUOTE.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** A column: its heading, and what a record has in it. */
+export interface CsvColumn<R> {
+  readonly name: string;
+  readonly value: (record: R) => string | number | boolean | null | undefined;
+}
+
+export function csvHeader<R>(columns: readonly CsvColumn<R>[]): string {
+  return columns.map((column) => csvCell(column.name)).join(',');
+}
+
+export function csvLine<R>(columns: readonly CsvColumn<R>[], record: R): string {
+  return columns.map((column) => csvCell(column.value(record))).join(',');
+}

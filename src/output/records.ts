@@ -1,0 +1,58 @@
+/** A list of records in the format the user asked for. */
+import { type CsvColumn, csvHeader, csvLine } from './csv.ts';
+import { type Column, renderTable, type TableStyle } from './table.ts';
+import type { TextWriter } from './writer.ts';
+
+export interface RecordList<R> {
+  /** Plural name: the key of the JSON document, and what the table says there are more of. */
+  readonly name: string;
+  readonly count: number;
+  /** Records in order, made one at a time. */
+  readonly records: () => Iterable<R>;
+  readonly columns: readonly Column<R>[];
+  readonly csv: readonly CsvColumn<R>[];
+}
+
+export async function writeNdjson<R>(list: RecordList<R>, writer: TextWriter): Promise<void> {
+  let written = 0;
+  for (const record of list.records()) {
+    writer.line(JSON.stringify(record));
+    if (++written % 1024 === 0) await writer.flush();
+  }
+  await writer.flush();
+}
+
+export async function writeJson<R>(list: RecordList<R>, summary: object, writer: TextWriter): Promise<void> {
+  writer.line(`{"schema":1,"${list.name}":[`);
+  let written = 0;
+  for (const record of list.records()) {
+    written++;
+    writer.line(JSON.stringify(record) + (written < list.count ? ',' : ''));
+    if (written % 1024 === 0) await writer.flush();
+  }
+  writer.line(`],"summary":${JSON.stringify(summary)}}`);
+  await writer.flush();
+}
+
+export async function writeCsv<R>(list: RecordList<R>, writer: TextWriter): Promise<void> {
+  writer.line(csvHeader(list.csv));
+  let written = 0;
+  for (const record of list.records()) {
+    writer.line(csvLine(list.csv, record));
+    if (++written % 1024 === 0) await writer.flush();
+  }
+  await writer.flush();
+}
+
+/** The first `rows` records as a table, and how many more there are. */
+export async function writeTable<R>(
+  list: RecordList<R>,
+  total: number,
+  style: TableStyle,
+  writer: TextWriter,
+): Promise<void> {
+  if (list.count > 0) writer.line(renderTable([...list.records()], list.columns, style));
+  if (total > list.count)
+    writer.line(`... and ${total - list.count} more ${list.name} (--limit N, --sort KEY, --csv)`);
+  await writer.flush();
+}

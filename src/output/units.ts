@@ -1,0 +1,35 @@
+/** Quantities as people read them in tables. */
+
+const GROUPED = new Intl.NumberFormat('en-US');
+
+export function countText(value: number): string {
+  return GROUPED.format(value);
+}
+
+const SIZES = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
+
+/** Bytes in powers of 1000 with three significant digits. */
+export function bytesText(value: number): string {
+  let size = value;
+  let unit = 0;
+  while (size >= 999.5 && unit < SIZES.length - 1) {
+    size /= 1000;
+    unit++;
+  }
+  const digits = unit === 0 ? 0 : size < 9.995 ? 2 : size < 99.95 ? 1 : 0;
+  return `${size.toFixed(digits)} ${SIZES[unit]}`;
+}
+
+/** Seconds with the unit that suits their size. */
+export function durationText(seconds: number): string {
+  if (seconds === 0) return '0 s';
+  if (seconds < 1e-3) return `${(seconds * 1e6).toFixed(0)} us`;
+  if (seconds < 1) return `${(seconds * 1e3).toFixed(seconds < 0.01 ? 2 : 1)} ms`;
+  if (seconds < 120) return `${seconds.toFixed(2)} s`;
+  if (seconds < 7200) return `${(seconds / 60).toFixed(1)} min`;
+  return `${(seconds / 3600).toFixed(1)} h`;
+}
+
+export function percentText(share: number): string {
+  return `${(share * 100).toFixed(1)} %`;
+}
