@@ -65,7 +65,8 @@ const HOLE_TO = 5; // and one past its last
 const TIMED = 6; // acknowledgment number that ends the running time measurement
 const COUNTS = 7; // seven counters, in the order of COUNT_NAMES
 const TIMINGS = 14; // measurements taken
-const DIRECTION = 15;
+const REPEATS = 15; // duplicates of the last acknowledgment
+const DIRECTION = 16;
 const COUNT_NAMES = [
   'retransmissions',
   'outOfOrder',
@@ -87,7 +88,7 @@ const STATE = 2 * DIRECTION;
 const CONNECTIONS = STATE + 1;
 const CLIENT = STATE + 2; // direction of the SYN
 const CLIENT_ISN = STATE + 3;
-const WORDS = 34;
+const WORDS = 36;
 
 // Doubles: nanoseconds on the caller's clock; the first three once per direction.
 const HOLE_TIME = 0;
@@ -99,8 +100,13 @@ const DOUBLES = 8;
 
 const Known = { next: 1, ack: 2, hole: 4, timed: 8, fin: 16, lastWasKeepAlive: 32 } as const;
 
-/** A gap filled within this time was reordering, later it was sent again: Wireshark's default of 3 ms. */
+/**
+ * A gap filled within a round trip was reordering, later it was sent again. Where no handshake gives the round trip,
+ * Wireshark's default of 3 ms.
+ */
 const REORDER_NANOSECONDS = 3e6;
+/** Acknowledgments repeated so often ask for the segment they name (fast retransmit, RFC 5681 section 3.2). */
+const FAST_RETRANSMIT = 2;
 
 const SEGMENT_BITS = 13;
 const SEGMENT = 1 << SEGMENT_BITS;
@@ -175,7 +181,7 @@ export class TcpTable {
     } else {
       if ((flags & TcpFlag.ack) !== 0)
         this.acknowledge(w, d, mine, peer, t, direction, acknowledgment, flags, window, length, ahead, now);
-      if (span > 0) this.data(w, d, mine, t, direction, sequence, span, ahead, length > 0, now);
+      if (span > 0) this.data(w, d, mine, peer, t, direction, sequence, span, ahead, length > 0, now);
       w[mine + KNOWN] &= ~Known.lastWasKeepAlive;
     }
     w[mine + WINDOW] = window;
@@ -217,6 +223,7 @@ export class TcpTable {
     w: Int32Array,
     d: Float64Array,
     mine: number,
+    peer: number,
     t: number,
     direction: number,
     sequence: number,
@@ -242,7 +249,9 @@ export class TcpTable {
         (w[mine + KNOWN] & Known.hole) !== 0 &&
         ((sequence - w[mine + HOLE_FROM]) | 0) >= 0 &&
         ((w[mine + HOLE_TO] - sequence) | 0) > 0;
-      if (inHole && now - d[t + HOLE_TIME + direction] < REORDER_NANOSECONDS) w[mine + OUT_OF_ORDER]++;
+      const reorderTime = d[t + RTT] > 0 ? d[t + RTT] : REORDER_NANOSECONDS;
+      const asked = w[peer + REPEATS] >= FAST_RETRANSMIT && w[peer + ACKED] === sequence;
+      if (inHole && !asked && now - d[t + HOLE_TIME + direction] < reorderTime) w[mine + OUT_OF_ORDER]++;
       else w[mine + RETRANSMISSION]++;
       if (inHole && sequence === w[mine + HOLE_FROM]) {
         w[mine + HOLE_FROM] = end;
@@ -286,10 +295,12 @@ export class TcpTable {
       (w[peer + KNOWN] & Known.lastWasKeepAlive) === 0
     ) {
       w[mine + DUPLICATE_ACK]++;
+      w[mine + REPEATS]++;
+    } else if (acknowledgment !== w[mine + ACKED]) {
+      w[mine + REPEATS] = 0;
     }
     w[mine + ACKED] = acknowledgment;
     w[mine + KNOWN] |= Known.ack;
-    // An ACK tells the sender's next number as well, where no data of it was seen.
     if ((w[peer + KNOWN] & Known.timed) !== 0 && ((acknowledgment - w[peer + TIMED]) | 0) >= 0) {
       w[peer + KNOWN] &= ~Known.timed;
       w[peer + TIMINGS]++;
