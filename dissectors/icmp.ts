@@ -123,6 +123,11 @@ function routers(out: Details): void {
   }
 }
 
+/** Where it is 0, as in most, there are no extensions and the byte is unused. */
+function showQuoteLength(out: Details): void {
+  if (quoteLength.read(out.view, out.start) !== 0) out.field(quoteLength, out.start);
+}
+
 function details(out: Details): void {
   const { view, start, end } = out;
   const value = type.read(view, start);
@@ -136,7 +141,7 @@ function details(out: Details): void {
       out.field(addressMask, start);
     }
   } else if (isUnreachable(value)) {
-    out.field(quoteLength, start);
+    showQuoteLength(out);
     if (code.read(view, start) === FRAGMENTATION_NEEDED) out.field(nextHopMtu, start);
   } else if (value === 5) {
     out.field(gateway, start);
@@ -146,10 +151,10 @@ function details(out: Details): void {
     out.field(lifetime, start);
     routers(out);
   } else if (value === 11) {
-    out.field(quoteLength, start);
+    showQuoteLength(out);
   } else if (value === 12) {
     out.field(pointer, start);
-    out.field(quoteLength, start);
+    showQuoteLength(out);
   }
 }
 

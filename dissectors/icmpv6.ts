@@ -313,7 +313,8 @@ function details(out: Details): void {
   switch (value) {
     case Type.unreachable:
     case Type.timeExceeded:
-      show(quoteLength);
+      // Where it is 0, as in most, there are no extensions and the byte is unused.
+      if (start + ERROR_HEADER <= end && quoteLength.read(view, start) !== 0) out.field(quoteLength, start);
       break;
     case Type.packetTooBig:
       show(mtu);
