@@ -17,9 +17,12 @@ import { type Details, defineProtocol, table } from '../src/core/protocol.ts';
 import { etherTypeName } from './names/ethertypes.ts';
 
 const etherType = table('ethertype');
+/** What is no EtherType outside GRE. */
+const greProtocol = table('gre.proto');
 
 const ETHERNET = 0x6558;
 const ERSPAN_I_II = 0x88be;
+const ERSPAN_III = 0x22eb;
 
 const flags = u16('gre.flags_and_version', 'Flags and Version', 0, { base: 'hex' });
 const checksumBit = flag('gre.flags.checksum', 'Checksum Bit', 0, 0x8000, 2);
@@ -151,7 +154,9 @@ export const gre = defineProtocol({
     }
     // PPTP acknowledges with packets that have no payload.
     if (enhanced) layers.trim(body + payloadLength.read(view, keyAt(view, start)));
-    layers.next(etherType, isErspanI(view, start) ? ETHERNET : protocolType.read(view, start));
+    const protocol = protocolType.read(view, start);
+    if (isErspanI(view, start)) layers.next(etherType, ETHERNET);
+    else layers.next(protocol === ERSPAN_I_II || protocol === ERSPAN_III ? greProtocol : etherType, protocol);
   },
   details,
   flow: { tunnel: { name: tunnelName, vni: tunnelKey } },

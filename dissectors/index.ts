@@ -3,7 +3,9 @@ import { definePlugin } from '../src/core/protocol.ts';
 import { ah } from './ah.ts';
 import { arp } from './arp.ts';
 import { dns, dnsTcp, llmnr, mdns } from './dns.ts';
+import { erspan } from './erspan.ts';
 import { esp } from './esp.ts';
+import { etherip } from './etherip.ts';
 import { ethernet } from './ethernet.ts';
 import { geneve } from './geneve.ts';
 import { gre } from './gre.ts';
@@ -22,16 +24,27 @@ import {
   shim6,
 } from './ipv6-extensions.ts';
 import { isakmp } from './isakmp.ts';
+import { llc } from './llc.ts';
+import { loopback } from './loopback.ts';
+import { macsec } from './macsec.ts';
+import { mpls, pseudowireControlWord } from './mpls.ts';
+import { nflog } from './nflog.ts';
+import { nsh } from './nsh.ts';
 import { ovnPorts } from './options/ovn.ts';
+import { ppp } from './ppp.ts';
+import { pppoeDiscovery, pppoeSession } from './pppoe.ts';
+import { raw } from './raw.ts';
 import { sctp } from './sctp.ts';
 import { sll } from './sll.ts';
 import { sll2 } from './sll2.ts';
+import { stt } from './stt.ts';
 import { tcp } from './tcp.ts';
 import { tls } from './tls.ts';
 import { udp } from './udp.ts';
 import { udpEncap } from './udp-encap.ts';
-import { vlan } from './vlan.ts';
+import { serviceVlan, vlan } from './vlan.ts';
 import { vxlan } from './vxlan.ts';
+import { vxlanGpe } from './vxlan-gpe.ts';
 
 export const builtins = definePlugin({
   name: 'tunscope',
@@ -41,7 +54,9 @@ export const builtins = definePlugin({
     destinationOptions,
     dns,
     dnsTcp,
+    erspan,
     esp,
+    etherip,
     ethernet,
     fragment,
     geneve,
@@ -54,20 +69,34 @@ export const builtins = definePlugin({
     ipv4,
     ipv6,
     isakmp,
+    llc,
     llmnr,
+    loopback,
+    macsec,
     mdns,
     mobility,
+    mpls,
+    nflog,
+    nsh,
+    ppp,
+    pppoeDiscovery,
+    pppoeSession,
+    pseudowireControlWord,
+    raw,
     routing,
     sctp,
+    serviceVlan,
     shim6,
     sll,
     sll2,
+    stt,
     tcp,
     tls,
     udp,
     udpEncap,
     vlan,
     vxlan,
+    vxlanGpe,
   ],
   options: [ovnPorts],
 });

@@ -187,13 +187,13 @@ export const routing = defineProtocol(
 const fragmentNext = nextField('ipv6.fraghdr.nxt', 'Next header');
 const fragmentReserved = u8('ipv6.fraghdr.reserved_octet', 'Reserved octet', 1, { base: 'hex' });
 /** In units of eight bytes, as on the wire. */
-export const fragmentOffset = u16('ipv6.fraghdr.offset', 'Offset', 2, {
+const fragmentOffset = u16('ipv6.fraghdr.offset', 'Offset', 2, {
   mask: 0xfff8,
   show: (units) => `${units * 8} bytes (${units})`,
 });
 const fragmentReservedBits = u16('ipv6.fraghdr.reserved_bits', 'Reserved bits', 2, { mask: 0x0006 });
-export const moreFragments = flag('ipv6.fraghdr.more', 'More Fragments', 2, 0x0001, 2);
-export const fragmentIdentification = u32('ipv6.fraghdr.ident', 'Identification', 4, { base: 'hex' });
+const moreFragments = flag('ipv6.fraghdr.more', 'More Fragments', 2, 0x0001, 2);
+const fragmentIdentification = u32('ipv6.fraghdr.ident', 'Identification', 4, { base: 'hex' });
 
 export const fragment = defineProtocol({
   name: 'ipv6.fraghdr',
@@ -222,6 +222,13 @@ export const fragment = defineProtocol({
   info: (view, start) => {
     const first = fragmentOffset.read(view, start) * 8;
     return `Fragment at ${first}${moreFragments.read(view, start) ? ', more follow' : ', the last'}`;
+  },
+  flow: {
+    fragment: {
+      part: (view, start) =>
+        fragmentOffset.read(view, start) !== 0 ? 2 : moreFragments.read(view, start) ? 1 : 0,
+      identification: fragmentIdentification.read,
+    },
   },
 });
 
