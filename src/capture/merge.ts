@@ -28,7 +28,8 @@ class Head {
 
 /** True if the next packet of `a` goes before the next packet of `b`. */
 function isBefore(a: Head, b: Head): boolean {
-  const [left, right] = [a.batch!, b.batch!];
+  const left = a.batch!;
+  const right = b.batch!;
   const seconds = left.seconds[a.at] - right.seconds[b.at];
   if (seconds !== 0) return seconds < 0;
   const nanoseconds = left.nanoseconds[a.at] - right.nanoseconds[b.at];

@@ -21,6 +21,8 @@ const FRAME_MAGIC = 0xfd2fb528;
 const MAX_WINDOW = 1 << 27;
 const MAX_BLOCK = 1 << 17;
 
+const WRONG_CHECKSUM = 'zstd data corrupt: checksum wrong';
+
 /** Decodes one frame, given in pieces: the header, the blocks, the checksum where there is one. */
 interface FrameDecoder {
   push(piece: Uint8Array, last: boolean): Promise<readonly Uint8Array[]>;
@@ -103,12 +105,12 @@ function readSize(view: DataView, at: number, size: number): number {
   return size === 4 ? view.getUint32(at, true) : Number(view.getBigUint64(at, true));
 }
 
-type CreateZstd = () => Transform & { readonly bytesWritten: number };
+type CreateZstd = (options: { chunkSize: number }) => Transform & { readonly bytesWritten: number };
 
 /** node:zlib has zstd from 22.15 on: several times faster than the JavaScript decoder. */
 async function createDecoder(checksum: boolean): Promise<FrameDecoder> {
   const createZstd = (zlib as { createZstdDecompress?: CreateZstd }).createZstdDecompress;
-  if (createZstd !== undefined) return new NativeDecoder(createZstd());
+  if (createZstd !== undefined) return new NativeDecoder(createZstd({ chunkSize: MAX_BLOCK }));
   const { Decompress } = await import('fzstd');
   const chunks: Uint8Array[] = [];
   return new FzstdDecoder(new Decompress((chunk) => chunks.push(chunk)), chunks, checksum);
@@ -127,8 +129,10 @@ class NativeDecoder implements FrameDecoder {
     return this.#engine.decoded();
   }
 
-  check(checksum: Uint8Array): Promise<readonly Uint8Array[]> {
-    return this.push(checksum);
+  async check(checksum: Uint8Array): Promise<readonly Uint8Array[]> {
+    await this.#engine.write(checksum);
+    if (this.#engine.error !== null) throw new Error(WRONG_CHECKSUM);
+    return this.#engine.decoded();
   }
 
   close(): void {
@@ -168,7 +172,7 @@ class FzstdDecoder implements FrameDecoder {
     const decoded = await this.push(checksum, true);
     const expected = new DataView(checksum.buffer).getUint32(0, true);
     if (Number(this.#hash!.digest() & 0xffffffffn) !== expected) {
-      throw new Error('zstd data corrupt: checksum wrong');
+      throw new Error(WRONG_CHECKSUM);
     }
     return decoded;
   }

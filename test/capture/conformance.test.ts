@@ -66,6 +66,8 @@ describe.skipIf(shared === undefined)('third-party captures (set TUNSCOPE_SHARED
       .filter((file) => existsSync(path.join(root, 'golden', file))),
   );
 
+  it('are there', () => expect(files.length).toBeGreaterThan(900));
+
   for (const file of files) {
     const reason = differences.find(([pattern]) => pattern.test(file))?.[1];
     it(`${file}${reason === undefined ? '' : ` (differs: ${reason})`}`, async () => {
