@@ -2,7 +2,7 @@
 import type { PacketBatch } from './capture/batch.ts';
 import type { Capture, CaptureFile, CaptureInterface } from './capture/capture.ts';
 import type { Dissector } from './core/dissector.ts';
-import { Layers, type StopName, stopName } from './core/layers.ts';
+import { Layers, Stop } from './core/layers.ts';
 import { type FlowRoles, Outline } from './core/outline.ts';
 
 /** A walked packet of a batch. One object, reused: what it holds is valid during `PacketSink.packet` only. */
@@ -41,6 +41,84 @@ export interface RunOptions {
   readonly progress?: ((packets: number) => void) | undefined;
 }
 
+/** The loop over a batch's packets, apart from the asynchronous one over batches so that V8 optimises it early. */
+class PacketLoop {
+  packets = 0;
+  bytes = 0;
+  readonly stops = new Float64Array(5);
+  /** True once a limit of the run was reached. */
+  done = false;
+  private readonly capture: Capture;
+  private readonly dissector: Dissector;
+  private readonly roles: FlowRoles;
+  private readonly sink: PacketSink;
+  private readonly count: number;
+  private readonly duration: number;
+  private until = Number.NaN;
+  private readonly roots: number[] = [];
+  private packet: Packet | null = null;
+
+  constructor(
+    capture: Capture,
+    dissector: Dissector,
+    roles: FlowRoles,
+    sink: PacketSink,
+    options: RunOptions,
+  ) {
+    this.capture = capture;
+    this.dissector = dissector;
+    this.roles = roles;
+    this.sink = sink;
+    this.count = options.count ?? Number.POSITIVE_INFINITY;
+    this.duration = options.duration ?? Number.POSITIVE_INFINITY;
+    this.done = this.count === 0;
+  }
+
+  batch(batch: PacketBatch): void {
+    const { capture, dissector, roles, roots, sink, stops } = this;
+    const { interfaces } = capture;
+    while (roots.length < interfaces.length) roots.push(dissector.root(interfaces[roots.length].linkType));
+    this.packet ??= {
+      batch,
+      index: 0,
+      interface: interfaces[0],
+      layers: new Layers(),
+      outline: new Outline(),
+    };
+    const { packet } = this;
+    const { layers, outline } = packet;
+    packet.batch = batch;
+    const { view, offset, captured, length, interfaceIndex } = batch;
+    const end = this.within(batch);
+    for (let i = 0; i < end; i++) {
+      const start = offset[i];
+      const which = interfaceIndex[i];
+      dissector.walk(view, start, captured[i], length[i], roots[which], layers);
+      outline.read(layers, roles, start);
+      this.bytes += length[i];
+      stops[layers.stop]++;
+      packet.index = i;
+      packet.interface = interfaces[which];
+      sink.packet(packet);
+    }
+    this.packets += end;
+  }
+
+  /** How many packets of the batch the run's limits allow. */
+  private within(batch: PacketBatch): number {
+    let end = Math.min(batch.count, this.count - this.packets);
+    if (this.duration !== Number.POSITIVE_INFINITY && end > 0) {
+      if (Number.isNaN(this.until))
+        this.until = batch.seconds[0] + batch.nanoseconds[0] / 1e9 + this.duration;
+      let i = 0;
+      while (i < end && batch.seconds[i] + batch.nanoseconds[i] / 1e9 <= this.until) i++;
+      end = i;
+    }
+    this.done = end < batch.count || this.packets + end === this.count;
+    return end;
+  }
+}
+
 /** Reads a capture to its end, or to what `options` say, and closes it. */
 export async function run(
   capture: Capture,
@@ -49,73 +127,34 @@ export async function run(
   sink: PacketSink,
   options: RunOptions = {},
 ): Promise<SummaryRecord> {
-  const { signal, count = Number.POSITIVE_INFINITY, duration = Number.POSITIVE_INFINITY, progress } = options;
-  const stops = new Float64Array(5);
-  const roots: number[] = [];
-  let packets = 0;
-  let bytes = 0;
-  let until = Number.POSITIVE_INFINITY;
-  let packet: Packet | null = null;
+  const { signal, progress } = options;
+  const loop = new PacketLoop(capture, dissector, roles, sink, options);
   const aborted =
     signal &&
     new Promise<null>((resolve) => signal.addEventListener('abort', () => resolve(null), { once: true }));
-  const next = () => (aborted ? Promise.race([capture.next(), aborted]) : capture.next());
   try {
-    reading: for (
-      let batch = await next();
-      batch !== null && signal?.aborted !== true;
-      batch = await next()
-    ) {
-      while (roots.length < capture.interfaces.length)
-        roots.push(dissector.root(capture.interfaces[roots.length].linkType));
-      packet ??= {
-        batch,
-        index: 0,
-        interface: capture.interfaces[0],
-        layers: new Layers(),
-        outline: new Outline(),
-      };
-      packet.batch = batch;
-      const { layers, outline } = packet;
-      for (let i = 0; i < batch.count; i++) {
-        if (packets === count) break reading;
-        if (duration !== Number.POSITIVE_INFINITY) {
-          const time = batch.seconds[i] + batch.nanoseconds[i] / 1e9;
-          if (until === Number.POSITIVE_INFINITY) until = time + duration;
-          if (time > until) break reading;
-        }
-        const start = batch.offset[i];
-        const which = batch.interfaceIndex[i];
-        dissector.walk(batch.view, start, batch.captured[i], batch.length[i], roots[which], layers);
-        outline.read(layers, roles, start);
-        packets++;
-        bytes += batch.length[i];
-        if (layers.stop !== 0) stops[layers.stop]++;
-        packet.index = i;
-        packet.interface = capture.interfaces[which];
-        sink.packet(packet);
-      }
-      progress?.(packets);
+    while (!loop.done && signal?.aborted !== true) {
+      const batch = await (aborted ? Promise.race([capture.next(), aborted]) : capture.next());
+      if (batch === null) break;
+      loop.batch(batch);
+      progress?.(loop.packets);
       await sink.flush?.();
-      if (packets === count) break;
     }
-    await sink.flush?.();
   } finally {
     await capture.close();
   }
-  const stopped: Record<StopName, number> = { truncated: 0, malformed: 0, unknown: 0, 'too-deep': 0 };
-  for (const stop of [1, 2, 3, 4] as const) stopped[stopName(stop)!] = stops[stop];
+  const { stops } = loop;
   return {
     type: 'summary',
     schema: 1,
-    packets,
-    bytes,
+    packets: loop.packets,
+    bytes: loop.bytes,
     captures: [...capture.files],
     stopped: {
-      truncated: stopped.truncated,
-      malformed: stopped.malformed,
-      unknown: stopped.unknown,
-      tooDeep: stopped['too-deep'],
+      truncated: stops[Stop.truncated],
+      malformed: stops[Stop.malformed],
+      unknown: stops[Stop.unknown],
+      tooDeep: stops[Stop.tooDeep],
     },
   };
 }

@@ -20,6 +20,8 @@ export class FlowRoles {
   readonly sourceAt: Int32Array;
   readonly destinationAt: Int32Array;
   readonly tunnels: (Tunnel | null)[];
+  /** Per protocol number: reads a tunnel's VNI. */
+  private readonly vnis: ((view: DataView, start: number) => number)[];
 
   constructor(registry: Registry) {
     const { protocols } = registry;
@@ -29,6 +31,7 @@ export class FlowRoles {
     this.sourceAt = new Int32Array(protocols.length);
     this.destinationAt = new Int32Array(protocols.length);
     this.tunnels = protocols.map((protocol) => protocol.flow?.tunnel ?? null);
+    this.vnis = this.tunnels.map((tunnel) => tunnel?.vni ?? noVni);
     protocols.forEach((protocol, i) => {
       const { addresses, ports, tunnel } = protocol.flow ?? {};
       const pair = addresses ?? ports;
@@ -58,10 +61,12 @@ export class FlowRoles {
 
   /** VNI of that tunnel, -1 where it has none. */
   tunnelVni(view: DataView, protocol: number, start: number): number {
-    const tunnel = this.tunnels[protocol];
-    return tunnel === null ? -1 : tunnel.vni(view, start);
+    return this.vnis[protocol](view, start);
   }
 }
+
+/** IP directly in IP has no VNI. */
+const noVni = () => -1;
 
 const STRIDE = 3;
 

@@ -4,6 +4,7 @@ import { acknowledgment, flags, headerLength, sequence, tcp, window } from '../.
 import type { Dissector } from '../core/dissector.ts';
 import type { Layers } from '../core/layers.ts';
 import { AddressKind, type FlowRoles, type Outline } from '../core/outline.ts';
+import type { FlowRole } from '../core/protocol.ts';
 import type { Registry } from '../core/registry.ts';
 import type { Packet, PacketSink } from '../pipeline.ts';
 import { Fragments, type Waiting } from './fragments.ts';
@@ -21,6 +22,9 @@ export const NO_PROTOCOL = 0xffff;
 const KIND_SHIFT = 16;
 const NAME_OF_TUNNEL_FUNCTION = -1;
 
+/** An option list of a tunnel protocol, with the number of its decoders' table. */
+type OptionList = NonNullable<NonNullable<FlowRole['tunnel']>['options']> & { readonly number: number };
+
 export class FlowAccounting implements PacketSink {
   readonly table = new FlowTable();
   readonly paths = new Paths();
@@ -37,7 +41,7 @@ export class FlowAccounting implements PacketSink {
   private readonly tcpNumber: number;
   /** Name number by protocol, where the tunnel's name does not depend on the packet. */
   private readonly tunnelNames: Int32Array;
-  private readonly optionTables: Int32Array;
+  private readonly optionLists: (OptionList | null)[];
   /** Identifies portless conversations, by protocol number. */
   private readonly conversationKeys: (((view: DataView, start: number, end: number) => number) | null)[];
   /** Whole seconds of the first packet: the zero of the nanosecond clock, which doubles hold exactly for 104 days. */
@@ -55,11 +59,13 @@ export class FlowAccounting implements PacketSink {
     const { protocols } = roles;
     this.tcpNumber = protocols.indexOf(tcp);
     this.tunnelNames = new Int32Array(protocols.length).fill(NAME_OF_TUNNEL_FUNCTION);
-    this.optionTables = new Int32Array(protocols.length);
     protocols.forEach((protocol, i) => {
       const tunnel = protocol.flow?.tunnel;
       if (tunnel && typeof tunnel.name === 'string') this.tunnelNames[i] = this.paths.nameNumber(tunnel.name);
-      if (tunnel?.options) this.optionTables[i] = this.optionSets.tableNumber(tunnel.options.table);
+    });
+    this.optionLists = protocols.map((protocol) => {
+      const options = protocol.flow?.tunnel?.options;
+      return options ? { ...options, number: this.optionSets.tableNumber(options.table) } : null;
     });
     this.conversationKeys = protocols.map((protocol) => protocol.flow?.conversation ?? null);
   }
@@ -222,30 +228,28 @@ export class FlowAccounting implements PacketSink {
         name = this.paths.nameNumber(roles.tunnelName(view, protocol, start));
       this.tunnelPath = this.paths.intern(this.tunnelPath, name, roles.tunnelVni(view, protocol, start) | 0);
     }
-    const { key } = endpoints;
-    key[0] = this.tunnelEndpoints;
     const network = outline.tunnelNetwork(i);
-    key[1] = network < 0 ? AddressKind.none : roles.addressKind[layers.protocol(network)];
-    readAddress(view, layers, roles, network, roles.sourceAt, key, 2);
-    readAddress(view, layers, roles, network, roles.destinationAt, key, 6);
+    const kind =
+      network < 0 ? AddressKind.none : (roles.addressKind[layers.protocol(network)] as AddressKind);
+    readAddress(view, layers, roles, network, roles.sourceAt, endpoints.source, 0);
+    readAddress(view, layers, roles, network, roles.destinationAt, endpoints.destination, 0);
     const transport = outline.tunnelTransport(i);
-    key[10] =
+    const port =
       transport < 0
-        ? -1
+        ? 0
         : view.getUint16(layers.start(transport) + roles.destinationAt[layers.protocol(transport)]);
-    this.tunnelEndpoints = endpoints.intern();
+    this.tunnelEndpoints = endpoints.intern(this.tunnelEndpoints, kind, port);
   }
 
   private readOptions(view: DataView, layers: Layers, layer: number, options: number): number {
-    const protocol = layers.protocol(layer);
-    const list = this.roles.tunnels[protocol]?.options;
-    if (list === undefined) return options;
+    const list = this.optionLists[layers.protocol(layer)];
+    if (list === null) return options;
     const end = layers.bodyOf(layer);
     let set = options;
     for (let at = layers.start(layer) + list.from; at + list.minimum <= end; ) {
       const size = list.size(view, at);
       if (at + size > end) break;
-      set = this.optionSets.with(set, this.optionTables[protocol], list.key(view, at));
+      set = this.optionSets.with(set, list.number, list.key(view, at));
       at += size;
     }
     return set;

@@ -21,13 +21,13 @@ export function hashSeed(): number {
   return randomInt(-0x80000000, 0x7fffffff);
 }
 
+/** Interns tuples of at most `width` words. Tuples of different lengths must differ in a word they share. */
 export class Interner {
   /** Words of the tuple to look up; fill before `intern`. */
   readonly key: Int32Array;
   private readonly width: number;
   private words: Int32Array;
-  private hashes: Int32Array;
-  /** id + 1 by slot, 0 for an empty one. */
+  /** Pairs (hash, id + 1); 0 in the second for an empty slot. At most half are used. */
   private slots: Int32Array;
   private used = 0;
   private readonly seed = hashSeed();
@@ -36,8 +36,7 @@ export class Interner {
     this.width = width;
     this.key = new Int32Array(width);
     this.words = new Int32Array(width * capacity);
-    this.hashes = new Int32Array(capacity);
-    this.slots = new Int32Array(capacity * 2);
+    this.slots = new Int32Array(4 * capacity);
   }
 
   get size(): number {
@@ -49,56 +48,52 @@ export class Interner {
     return this.words[id * this.width + i];
   }
 
-  /** Number of the tuple in `key`; the next free one where it is new. Numbers count up from 0. */
-  intern(): number {
-    const { key, width } = this;
+  /** Number of the tuple in the first `length` words of `key`; the next free one where it is new, from 0 up. */
+  intern(length = this.width): number {
+    const { key, slots } = this;
     let h = this.seed;
-    for (let i = 0; i < width; i++) h = mix(h, key[i]);
+    for (let i = 0; i < length; i++) h = mix(h, key[i]);
     h = finish(h);
-    const mask = this.slots.length - 1;
+    const mask = slots.length / 2 - 1;
     let slot = h & mask;
-    for (;;) {
-      const id = this.slots[slot] - 1;
-      if (id < 0) break;
-      if (this.hashes[id] === h && this.equals(id)) return id;
-      slot = (slot + 1) & mask;
+    for (; slots[2 * slot + 1] !== 0; slot = (slot + 1) & mask) {
+      const id = slots[2 * slot + 1] - 1;
+      if (slots[2 * slot] === h && this.equals(id, length)) return id;
     }
-    return this.insert(h, slot);
+    slots[2 * slot] = h;
+    slots[2 * slot + 1] = this.used + 1;
+    return this.append(length);
   }
 
-  private equals(id: number): boolean {
+  private equals(id: number, length: number): boolean {
+    const { key, words } = this;
     const base = id * this.width;
-    for (let i = 0; i < this.width; i++) if (this.words[base + i] !== this.key[i]) return false;
+    for (let i = 0; i < length; i++) if (words[base + i] !== key[i]) return false;
     return true;
   }
 
-  private insert(h: number, slot: number): number {
+  private append(length: number): number {
     const id = this.used++;
-    const full = id === this.hashes.length;
-    if (full) this.grow();
-    this.words.set(this.key, id * this.width);
-    this.hashes[id] = h;
-    if (full) this.place(id);
-    else this.slots[slot] = id + 1;
+    const base = id * this.width;
+    for (let i = 0; i < length; i++) this.words[base + i] = this.key[i];
+    if (base + 2 * this.width > this.words.length) this.grow();
     return id;
   }
 
-  private place(id: number): void {
-    const mask = this.slots.length - 1;
-    let slot = this.hashes[id] & mask;
-    while (this.slots[slot] !== 0) slot = (slot + 1) & mask;
-    this.slots[slot] = id + 1;
-  }
-
   private grow(): void {
-    const capacity = this.hashes.length * 2;
-    const words = new Int32Array(capacity * this.width);
+    const words = new Int32Array(this.words.length * 2);
     words.set(this.words);
     this.words = words;
-    const hashes = new Int32Array(capacity);
-    hashes.set(this.hashes);
-    this.hashes = hashes;
-    this.slots = new Int32Array(capacity * 2);
-    for (let id = 0; id < this.used - 1; id++) this.place(id);
+    const old = this.slots;
+    const grown = new Int32Array(old.length * 2);
+    const mask = grown.length / 2 - 1;
+    for (let i = 0; i < old.length; i += 2) {
+      if (old[i + 1] === 0) continue;
+      let slot = old[i] & mask;
+      while (grown[2 * slot + 1] !== 0) slot = (slot + 1) & mask;
+      grown[2 * slot] = old[i];
+      grown[2 * slot + 1] = old[i + 1];
+    }
+    this.slots = grown;
   }
 }

@@ -14,8 +14,9 @@ export interface OptionCount {
 export class OptionSets {
   private readonly interner = new Interner(3, 64);
   private readonly tables: string[] = [];
-  /** Packets per flow and set, for sets beyond a flow's first: `flow * 2^20 + set`. */
-  private readonly others = new Map<number, number>();
+  /** Pairs (flow, set) for sets beyond a flow's first, and the packets of each. */
+  private readonly others = new Interner(2);
+  private otherPackets = new Float64Array(64);
 
   constructor() {
     this.interner.key.fill(-1);
@@ -37,13 +38,22 @@ export class OptionSets {
   }
 
   countOther(flow: number, set: number): void {
-    const key = flow * 2 ** 20 + set;
-    this.others.set(key, (this.others.get(key) ?? 0) + 1);
+    this.others.key[0] = flow;
+    this.others.key[1] = set;
+    const id = this.others.intern();
+    if (id === this.otherPackets.length) {
+      const grown = new Float64Array(2 * id);
+      grown.set(this.otherPackets);
+      this.otherPackets = grown;
+    }
+    this.otherPackets[id]++;
   }
 
   /** Packets by set beyond the first, for all flows, as [flow, set, packets]. */
   *otherCounts(): Generator<[flow: number, set: number, packets: number]> {
-    for (const [key, packets] of this.others) yield [Math.floor(key / 2 ** 20), key % 2 ** 20, packets];
+    for (let id = 0; id < this.others.size; id++) {
+      yield [this.others.word(id, 0), this.others.word(id, 1), this.otherPackets[id]];
+    }
   }
 
   /** Adds `packets` packets that carried `set` to `counts`; an option that is twice in a set counts once. */

@@ -99,51 +99,61 @@ export interface EndpointLevel {
 /** Number of the endpoints of untunnelled traffic. */
 export const NO_ENDPOINTS = 0;
 
-const WIDTH = 11;
+// Words of a level, the short forms first: IPv4 needs four words, IPv6 all ten.
+const PARENT = 0;
+/** Address kind in the upper half, destination port in the lower, 0 for none. */
+const KIND_AND_PORT = 1;
+const WIDTH = 10;
+const lengthOf = (kind: number) => (kind === AddressKind.ipv6 ? 10 : kind === AddressKind.ether ? 6 : 4);
 
 /** Endpoints: lists of (source, destination, destination port) of tunnels, outermost first, as one packet had them. */
 export class Endpoints {
   private readonly interner = new Interner(WIDTH, 256);
-  /** Words to fill before `intern`: parent, kind, four of the source, four of the destination, port or -1. */
-  readonly key = this.interner.key;
+  /** First words of source and destination, then their second words, and so on: fill before `intern`. */
+  readonly source = new Int32Array(4);
+  readonly destination = new Int32Array(4);
 
   constructor() {
-    this.key.fill(-1);
+    this.interner.key.fill(-1);
     this.interner.intern();
   }
 
-  intern(): number {
-    return this.interner.intern();
-  }
-
-  get size(): number {
-    return this.interner.size;
+  intern(parent: number, kind: AddressKind, port: number): number {
+    const { source, destination } = this;
+    const { key } = this.interner;
+    const length = lengthOf(kind);
+    key[PARENT] = parent;
+    key[KIND_AND_PORT] = (kind << 16) | port;
+    for (let i = 0; 2 * i + 2 < length; i++) {
+      key[2 + 2 * i] = source[i];
+      key[3 + 2 * i] = destination[i];
+    }
+    return this.interner.intern(length);
   }
 
   /** The same tunnels seen in the other direction. */
   reverse(endpoints: number): number {
     if (endpoints === NO_ENDPOINTS) return NO_ENDPOINTS;
-    const parent = this.reverse(this.interner.word(endpoints, 0));
-    const { key, interner } = this;
-    key[0] = parent;
-    key[1] = interner.word(endpoints, 1);
+    const { interner } = this;
+    const parent = this.reverse(interner.word(endpoints, PARENT));
+    const kindAndPort = interner.word(endpoints, KIND_AND_PORT);
     for (let i = 0; i < 4; i++) {
-      key[2 + i] = interner.word(endpoints, 6 + i);
-      key[6 + i] = interner.word(endpoints, 2 + i);
+      this.destination[i] = interner.word(endpoints, 2 + 2 * i);
+      this.source[i] = interner.word(endpoints, 3 + 2 * i);
     }
-    key[10] = interner.word(endpoints, 10);
-    return interner.intern();
+    return this.intern(parent, (kindAndPort >>> 16) as AddressKind, kindAndPort & 0xffff);
   }
 
   levels(endpoints: number): EndpointLevel[] {
     const levels: EndpointLevel[] = [];
-    for (let at = endpoints; at !== NO_ENDPOINTS; at = this.interner.word(at, 0)) {
+    for (let at = endpoints; at !== NO_ENDPOINTS; at = this.interner.word(at, PARENT)) {
       const word = (i: number) => this.interner.word(at, i);
-      const kind = word(1) as AddressKind;
+      const kind = (word(KIND_AND_PORT) >>> 16) as AddressKind;
+      const port = word(KIND_AND_PORT) & 0xffff;
       levels.push({
-        src: addressText(kind, word(2), word(3), word(4), word(5)),
-        dst: addressText(kind, word(6), word(7), word(8), word(9)),
-        dstPort: word(10) < 0 ? null : word(10),
+        src: addressText(kind, word(2), word(4), word(6), word(8)),
+        dst: addressText(kind, word(3), word(5), word(7), word(9)),
+        dstPort: port === 0 ? null : port,
       });
     }
     return levels.reverse();
