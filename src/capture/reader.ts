@@ -4,7 +4,7 @@ import type { CaptureInterface } from './capture.ts';
 
 /**
  * Largest packet accepted, in bytes. A record that announces more is damage: believing it would swallow the
- * rest of the file. Twice what any link type of libpcap allows is 512 KiB; GSO "BIG TCP" frames reach that.
+ * rest of the file. libpcap stops at 256 KiB on network links, but GSO "BIG TCP" frames reach 512 KiB and more.
  */
 export const MAX_PACKET = 1 << 24;
 

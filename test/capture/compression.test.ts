@@ -125,6 +125,12 @@ describe('frames and members in a row', () => {
   });
 });
 
+it('lz4 as lz4js writes it', async () => {
+  // @ts-expect-error The package has no types.
+  const { compress } = (await import('lz4js')).default;
+  expect(await readBytes(compress(plain))).toMatchObject({ packets: expected, damage: null });
+});
+
 describe('limits', () => {
   it('refuses zstd windows that would fill the memory', async () => {
     const frame = join(u32(0xfd2fb528), Uint8Array.of(0, 0xa8), new Uint8Array(20)); // window of 2^31
