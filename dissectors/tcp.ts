@@ -330,7 +330,7 @@ export const tcp = defineProtocol({
         `a header of ${claimed - out.start} bytes, in ${out.limit - out.start}`,
       );
     } else {
-      out.computed(payloadLength, out.limit - claimed, claimed, 0);
+      out.computed(payloadLength, out.limit - claimed, out.start + headerLength.at, 1);
     }
     options(out, claimed);
   },
