@@ -56,7 +56,9 @@ function details(out: Details): void {
   const claimed = start + headerBytes(view, start);
   const criticalSet = critical.read(view, start);
   let criticalSeen = false;
-  for (let at = start + HEADER; at < body; ) {
+  // An Opt Len past the datagram's end is no list of options: what follows is as likely the payload.
+  const listed = claimed <= out.limit ? body : start;
+  for (let at = start + HEADER; at < listed; ) {
     const room = body - at;
     const size = room < OPTION_HEADER ? OPTION_HEADER : optionBytes(view, at);
     if (size > room) {
