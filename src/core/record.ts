@@ -161,6 +161,7 @@ class RecordDetails implements Details {
       );
   }
   remark(code: string, severity: Severity, offset: number, length: number, text: string): void {
+    if (this.record.quoted) return; // a copy of another packet, cut by intent: its lengths cannot agree
     this.remarks.push({ code, severity, layer: this.layer, offset: offset - this.frameStart, length, text });
   }
 }

@@ -28,6 +28,8 @@ class TreeDetails implements Details {
   end = 0;
   limit = 0;
   private depth = 0;
+  /** The layer is of a packet quoted by an ICMP error: a copy, cut by intent, whose lengths cannot agree. */
+  quoted = false;
 
   constructor(registry: Registry, view: DataView) {
     this.registry = registry;
@@ -42,8 +44,8 @@ class TreeDetails implements Details {
     this.limit = layers.limitOf(i);
     this.depth = 0;
     const protocol = this.registry.protocols[layers.protocol(i)];
-    const quoted = layers.quoted >= 0 && i >= layers.quoted ? ' (quoted)' : '';
-    this.open(`${protocol.title}${quoted}`, this.start, this.body - this.start);
+    this.quoted = layers.quoted >= 0 && i >= layers.quoted;
+    this.open(`${protocol.title}${this.quoted ? ' (quoted)' : ''}`, this.start, this.body - this.start);
   }
 
   private line(text: string, offset: number, length: number, severity: Severity | null = null): void {
@@ -82,6 +84,7 @@ class TreeDetails implements Details {
     this.close();
   }
   remark(code: string, severity: Severity, offset: number, length: number, text: string): void {
+    if (this.quoted) return;
     this.line(`[${severity}: ${text} (${code})]`, offset, length, severity);
   }
 }
@@ -102,6 +105,7 @@ export function packetTree(
     if (!(layers.partial && i === layers.count - 1)) protocol.details?.(details);
     details.close();
   }
+  details.quoted = false;
   const stop = diagnose(dissector, layers, frameStart);
   if (stop) details.remark(stop.code, stop.severity, frameStart + stop.offset, stop.length, stop.text);
   const last = layers.count - 1;

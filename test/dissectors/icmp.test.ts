@@ -83,6 +83,14 @@ describe('ICMP', () => {
     expect(fieldsOf(packet, 'icmp')).toHaveProperty([field]);
   });
 
+  it('does not remark on lengths that the quote cut', () => {
+    const udp = hex('45 00 05dc 0007 4000 01 11 0000 c6336401 c6336402 9c40 0051 05c8 0000 00112233');
+    const packet = dissect(inIpv4(1, join(hex('03 03 0000 00000000'), udp)));
+    expect(packet.protocols).toEqual(['ip', 'icmp', 'ip', 'udp']);
+    expect(packet).toMatchObject({ stop: null, remarks: [] });
+    expect(packet.tree.filter(({ severity }) => severity !== null)).toEqual([]);
+  });
+
   it('ends the quote where extensions begin', () => {
     // 32 words of quote, then an extension structure that would otherwise belong to the quoted packet.
     const quote = join(QUOTED, new Uint8Array(128 - QUOTED.length));
