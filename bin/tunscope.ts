@@ -3,7 +3,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Context } from '../src/commands/context.ts';
-import { CaptureError, UsageError } from '../src/errors.ts';
+import { CaptureError, Interrupted, UsageError } from '../src/errors.ts';
 
 const FLOW_SORTS = ['bytes', 'packets', 'first', 'last', 'duration', 'vni', 'retransmissions'];
 const VNI_SORTS = ['bytes', 'packets', 'flows', 'overhead', 'vni'];
@@ -62,7 +62,7 @@ function vniKeyOption(): Option {
 function build(context: Context, finish: (status: number) => void): Command {
   const program = new Command('tunscope')
     .description('Shows who talks to whom inside Geneve, VXLAN and other tunnels, from packet captures.')
-    .version(packageJson.version)
+    .version(packageJson.version, '--version')
     .enablePositionalOptions()
     .showHelpAfterError('(--help lists what there is)')
     .configureHelp({ showGlobalOptions: false })
@@ -90,8 +90,7 @@ function build(context: Context, finish: (status: number) => void): Command {
   return program;
 }
 
-async function main(): Promise<number> {
-  const abort = new AbortController();
+async function main(abort: AbortController): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort());
   // A closed pipe (| head) is the reader's way to say that it has enough.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -120,9 +119,12 @@ async function main(): Promise<number> {
       process.stderr.write(`tunscope: ${error.message}\n`);
       return 1;
     }
-    throw error;
+    if (!(error instanceof Interrupted)) throw error;
   }
   return status;
 }
 
-process.exitCode = await main();
+const abort = new AbortController();
+process.exitCode = await main(abort);
+// A read that waits for a pipe nobody ends would keep the process alive after Ctrl-C; everything is printed by now.
+if (abort.signal.aborted) process.exit();

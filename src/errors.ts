@@ -12,3 +12,8 @@ export class CaptureError extends Error {
     this.file = file;
   }
 }
+
+/** The user gave up before the first byte of the input came: there is nothing to print. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+}

@@ -13,7 +13,7 @@ export interface FlowsOptions extends InputOptions {
 }
 
 export async function flows(files: string[], options: FlowsOptions, context: Context): Promise<number> {
-  const analysis = await prepare(files, options, { application: false });
+  const analysis = await prepare(files, options, { application: false }, context);
   const accounting = new FlowAccounting(analysis.dissector, analysis.roles, options.vniKey);
   const summary = await analyse(analysis, accounting, options, context);
   const records = new FlowRecords(accounting);

@@ -6,7 +6,7 @@ import { Dissector } from '../core/dissector.ts';
 import { FlowRoles } from '../core/outline.ts';
 import { Registry } from '../core/registry.ts';
 import { printable } from '../core/text.ts';
-import { UsageError } from '../errors.ts';
+import { Interrupted, UsageError } from '../errors.ts';
 import { countText } from '../output/units.ts';
 import { type PacketSink, run, type SummaryRecord } from '../pipeline.ts';
 import type { Context, InputOptions } from './context.ts';
@@ -24,6 +24,7 @@ export async function prepare(
   files: readonly string[],
   options: InputOptions,
   walk: { application: boolean },
+  { signal }: Context,
 ): Promise<Analysis> {
   if (files.length === 0) throw new UsageError('no capture given: name a file, or - for standard input');
   const registry = new Registry().add(builtins);
@@ -33,7 +34,12 @@ export async function prepare(
     registry.decodeAs(match[1], Number(match[2]), match[3]);
   }
   const dissector = new Dissector(registry, walk);
-  return { dissector, roles: new FlowRoles(registry), capture: await openCaptures(files) };
+  const interrupted = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(new Interrupted()), { once: true });
+  });
+  interrupted.catch(() => {}); // an abort after opening is the run's to see
+  const capture = await Promise.race([openCaptures(files), interrupted]);
+  return { dissector, roles: new FlowRoles(registry), capture };
 }
 
 /** Runs the capture into `sink`, showing progress on a terminal. */

@@ -18,7 +18,7 @@ export async function packets(files: string[], options: PacketsOptions, context:
     options.limit === undefined
       ? options
       : { ...options, count: Math.min(options.limit, options.count ?? options.limit) };
-  const analysis = await prepare(files, limited, { application: true });
+  const analysis = await prepare(files, limited, { application: true }, context);
   const writer = new TextWriter(context.stdout);
   const format = formatOf(options);
   const print = printer(format, analysis, options, context, writer);

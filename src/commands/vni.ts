@@ -17,7 +17,7 @@ export interface VniOptions extends InputOptions {
 }
 
 export async function vni(files: string[], options: VniOptions, context: Context): Promise<number> {
-  const analysis = await prepare(files, options, { application: false });
+  const analysis = await prepare(files, options, { application: false }, context);
   const accounting = new FlowAccounting(analysis.dissector, analysis.roles, options.vniKey);
   const summary = await analyse(analysis, accounting, options, context);
   const format = formatOf(options);

@@ -52,7 +52,10 @@ export function renderTable<R>(
   const widths = columns.map((column, i) =>
     Math.max(column.heading.length, ...cells.map((row) => Math.max(...row[i].map((line) => line.length)))),
   );
-  const shown = columns.map((_, i) => i);
+  // A column that says nothing about any record is noise.
+  const shown = columns
+    .map((_, i) => i)
+    .filter((i) => cells.some((row) => row[i].some((line) => line !== '')));
   const total = () => shown.reduce((sum, i) => sum + widths[i] + GAP, -GAP);
   while (total() > style.width) {
     const worst = shown.reduce((a, b) => (columns[b].rank >= columns[a].rank ? b : a));
