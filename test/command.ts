@@ -1,0 +1,52 @@
+/** Runs commands inside the test's process: real output without the cost of a process each. */
+import { Writable } from 'node:stream';
+import type { Context, InputOptions } from '../src/commands/context.ts';
+import { flows } from '../src/commands/flows.ts';
+import { packets } from '../src/commands/packets.ts';
+import { vni } from '../src/commands/vni.ts';
+
+export type CommandName = 'flows' | 'vni' | 'packets';
+
+export interface Output {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function collector(): { stream: Writable; text: () => string } {
+  const chunks: Buffer[] = [];
+  const stream = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      chunks.push(chunk);
+      done();
+    },
+  });
+  return { stream, text: () => Buffer.concat(chunks).toString() };
+}
+
+export async function runCommand(
+  name: CommandName,
+  files: string[],
+  options: InputOptions = {},
+): Promise<Output> {
+  const stdout = collector();
+  const stderr = collector();
+  const context: Context = {
+    stdout: stdout.stream,
+    stderr: stderr.stream,
+    env: {},
+    signal: new AbortController().signal,
+  };
+  const commands = {
+    flows: () => flows(files, { vniKey: 'auto', ...options }, context),
+    vni: () => vni(files, { vniKey: 'auto', ...options }, context),
+    packets: () => packets(files, options, context),
+  };
+  const status = await commands[name]();
+  return { status, stdout: stdout.text(), stderr: stderr.text() };
+}
+
+/** The lines of a text that ends with a line break. */
+export function linesOf(text: string): string[] {
+  return text === '' ? [] : text.replace(/\n$/, '').split('\n');
+}
