@@ -9,7 +9,7 @@
  *   |                 target hardware address                       |
  *   |    (6 bytes)  |       target IP address (4 bytes)             |
  *
- * Other sizes of address are named, not decoded.
+ * Other protocols and sizes of address are named, not decoded.
  */
 import { ether, ipv4, u8, u16 } from '../src/core/field.ts';
 import { Stop } from '../src/core/layers.ts';
@@ -17,6 +17,7 @@ import { defineProtocol } from '../src/core/protocol.ts';
 import { etherTypeName } from './names/ethertypes.ts';
 
 const LENGTH = 28;
+const IPV4 = 0x0800;
 
 const hardwareType = u16('arp.hw.type', 'Hardware type', 0, { values: { 1: 'Ethernet', 6: 'IEEE 802' } });
 const protocolType = u16('arp.proto.type', 'Protocol type', 2, { base: 'hex', values: etherTypeName });
@@ -38,7 +39,9 @@ const targetHardware = ether('arp.dst.hw_mac', 'Target MAC address', 18);
 const targetAddress = ipv4('arp.dst.proto_ipv4', 'Target IP address', 24);
 
 const isKnownForm = (view: DataView, start: number) =>
-  hardwareSize.read(view, start) === 6 && protocolSize.read(view, start) === 4;
+  protocolType.read(view, start) === IPV4 &&
+  hardwareSize.read(view, start) === 6 &&
+  protocolSize.read(view, start) === 4;
 
 export const arp = defineProtocol({
   name: 'arp',

@@ -39,12 +39,15 @@ const trafficClass = u32('mpls.exp', 'MPLS Experimental Bits', 0, { mask: 0x0e00
 const bottom = u32('mpls.bottom', 'MPLS Bottom Of Label Stack', 0, { mask: 0x0100 });
 const timeToLive = u32('mpls.ttl', 'MPLS TTL', 0, { mask: 0x00ff });
 
-/** The Ethernet header at `at` has a type that is a length or has a name. */
-function isFrame(view: DataView, at: number, end: number): boolean {
-  if (at + FRAME_HEADER > end) return false;
-  const type = view.getUint16(at + 12);
-  return type <= 1500 || etherTypeName(type) !== undefined;
-}
+/** Type of the Ethernet header at `at`, where it is there; 0 otherwise. */
+const frameType = (view: DataView, at: number, end: number) =>
+  at + FRAME_HEADER <= end ? view.getUint16(at + FRAME_HEADER - 2) : 0;
+
+/** Many addresses begin with 0 as control words do: here is a frame if its type has a name, and none 4 bytes later has. */
+const isBareFrame = (view: DataView, at: number, end: number) =>
+  etherTypeName(frameType(view, at, end)) !== undefined &&
+  at + ENTRY + FRAME_HEADER <= end &&
+  etherTypeName(frameType(view, at + ENTRY, end)) === undefined;
 
 /** What the bytes behind the last entry are. */
 function payload(view: DataView, at: number, layers: Layers): void {
@@ -59,9 +62,7 @@ function payload(view: DataView, at: number, layers: Layers): void {
       layers.next(channel, at + 4 <= layers.end ? view.getUint16(at + 2) : 0);
       break;
     case 0:
-      // Also how the addresses of many vendors begin: a frame right here must look like one, and not 4 bytes later.
-      if (isFrame(view, at, layers.end) && !isFrame(view, at + ENTRY, layers.end))
-        layers.next(etherType, ETHERNET);
+      if (isBareFrame(view, at, layers.end)) layers.next(etherType, ETHERNET);
       else layers.next(pseudowire, 0);
       break;
     default:
@@ -105,9 +106,9 @@ export const pseudowireControlWord = defineProtocol({
   minLength: ENTRY,
   on: [['mpls.pseudowire', 0]],
   step(view, start, layers) {
-    const frame = start + ENTRY;
+    const type = frameType(view, start + ENTRY, layers.end);
     // Neither a frame behind a control word nor one without: something else travels here.
-    if (frame + FRAME_HEADER <= layers.end && !isFrame(view, frame, layers.end)) layers.stop = Stop.unknown;
+    if (type > 1500 && etherTypeName(type) === undefined) layers.stop = Stop.unknown;
     else layers.next(etherType, ETHERNET);
   },
 });

@@ -62,7 +62,6 @@ export const stt = defineProtocol({
     context,
     padding,
   ],
-  detailFields: [frameLength, segmentOffset],
   minLength: HEADER,
   on: [],
   // Not by port: segments but the first have no header, and port 7471 is in the range that clients draw from.
@@ -83,17 +82,13 @@ export const stt = defineProtocol({
       );
     },
   },
-  step(view, start, layers) {
+  step(view, _start, layers) {
     // The frame goes on in other segments: what is missing is cut, not wrong.
-    if (start >= TCP_HEADER) {
-      layers.limit = Math.max(layers.limit, start + frameLength.read(view, start - TCP_HEADER));
+    if (layers.count > 1) {
+      const tcp = layers.start(layers.count - 2);
+      layers.limit = Math.max(layers.limit, tcp + TCP_HEADER + frameLength.read(view, tcp));
     }
     layers.next(etherType, 0x6558);
-  },
-  details(out) {
-    if (out.start < TCP_HEADER) return;
-    out.field(frameLength, out.start - TCP_HEADER);
-    out.field(segmentOffset, out.start - TCP_HEADER);
   },
   // The network identifier is what a controller makes of the context; the low half is what VMware's NVP used.
   flow: { tunnel: { name: 'stt', vni: (view, start) => view.getUint32(start + 12) } },

@@ -157,10 +157,10 @@ function expectSane(bytes: Uint8Array, options: Options): Dissected {
 }
 
 /** Cuts a packet at every byte: the layers that are whole stay, and nothing is blamed on the sender. */
-export function expectTruncationsKeepLayers(bytes: Uint8Array): void {
-  const whole = dissect(bytes);
+export function expectTruncationsKeepLayers(bytes: Uint8Array, options: Options = {}): void {
+  const whole = dissect(bytes, options);
   for (let captured = 1; captured < bytes.length; captured++) {
-    const cut = expectSane(bytes.subarray(0, captured), { length: bytes.length });
+    const cut = expectSane(bytes.subarray(0, captured), { ...options, length: bytes.length });
     expect(cut.protocols).toEqual(whole.protocols.slice(0, cut.protocols.length));
     const complete = whole.layers.filter(
       (layer) => layer.offset + Math.max(layer.length, 1) <= captured,
