@@ -3,6 +3,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Context } from '../src/commands/context.ts';
+import { printable } from '../src/core/text.ts';
 import { CaptureError, Interrupted, UsageError } from '../src/errors.ts';
 
 const FLOW_SORTS = ['bytes', 'packets', 'first', 'last', 'duration', 'vni', 'retransmissions'];
@@ -64,7 +65,18 @@ function build(context: Context, finish: (status: number) => void): Command {
     .description('Shows who talks to whom inside Geneve, VXLAN and other tunnels, from packet captures.')
     .version(packageJson.version, '--version')
     .enablePositionalOptions()
-    .showHelpAfterError('(--help lists what there is)')
+    // One line, in the form of all other messages; commander's suggestions come on a line of their own.
+    .configureOutput({
+      outputError: (text, write) =>
+        write(
+          `tunscope: ${printable(
+            text
+              .trimEnd()
+              .replace(/^error: |\.$/g, '')
+              .replaceAll('\n', ' '),
+          )}; see --help\n`,
+        ),
+    })
     .configureHelp({ showGlobalOptions: false })
     .exitOverride();
 
@@ -112,11 +124,11 @@ async function main(abort: AbortController): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (error instanceof UsageError) {
-      process.stderr.write(`tunscope: ${error.message}\n`);
+      process.stderr.write(`tunscope: ${printable(error.message)}\n`);
       return 2;
     }
     if (error instanceof CaptureError) {
-      process.stderr.write(`tunscope: ${error.message}\n`);
+      process.stderr.write(`tunscope: ${printable(error.message)}\n`);
       return 1;
     }
     if (!(error instanceof Interrupted)) throw error;

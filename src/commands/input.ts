@@ -50,7 +50,7 @@ export async function analyse(
   context: Context,
 ): Promise<SummaryRecord> {
   const progress = options.progress ?? (context.stderr.isTTY === true && context.stdout.isTTY === true);
-  let shown = 0;
+  let shown = Number.NEGATIVE_INFINITY;
   const summary = await run(analysis.capture, analysis.dissector, analysis.roles, sink, {
     signal: context.signal,
     count: options.count,
