@@ -9,7 +9,7 @@
  * Length and type are in the byte order of the host that captured, values in network order. Types are small numbers:
  * whichever order makes the first one small is the one.
  */
-import { computed, u8, u16 } from '../src/core/field.ts';
+import { computed, u8, u16, u32 } from '../src/core/field.ts';
 import { Stop } from '../src/core/layers.ts';
 import { type Details, defineProtocol, table } from '../src/core/protocol.ts';
 import { asciiText } from '../src/core/text.ts';
@@ -55,16 +55,14 @@ const resource = u16('nflog.res_id', 'Resource id', 2);
 
 const attributeType = computed<number>('nflog.tlv_type', 'Type', 'uint', { values: ATTRIBUTES, list: true });
 const attributeLength = computed<number>('nflog.tlv_length', 'Length', 'uint', { list: true });
-const hardwareProtocol = computed<number>('nflog.protocol', 'HW protocol', 'uint', {
-  base: 'hex',
-  values: etherTypeName,
-});
-const hook = computed<number>('nflog.hook', 'Netfilter hook', 'uint', {
+// Relative to the attribute's value.
+const hardwareProtocol = u16('nflog.protocol', 'HW protocol', 0, { base: 'hex', values: etherTypeName });
+const hook = u8('nflog.hook', 'Netfilter hook', 2, {
   values: { 0: 'PREROUTING', 1: 'INPUT', 2: 'FORWARD', 3: 'OUTPUT', 4: 'POSTROUTING' },
 });
-const mark = computed<number>('nflog.mark', 'Mark', 'uint', { base: 'hex' });
-const inputInterface = computed<number>('nflog.ifindex_indev', 'IFINDEX_INDEV', 'uint');
-const outputInterface = computed<number>('nflog.ifindex_outdev', 'IFINDEX_OUTDEV', 'uint');
+const mark = u32('nflog.mark', 'Mark', 0, { base: 'hex' });
+const inputInterface = u32('nflog.ifindex_indev', 'IFINDEX_INDEV', 0);
+const outputInterface = u32('nflog.ifindex_outdev', 'IFINDEX_OUTDEV', 0);
 const prefix = computed<string>('nflog.prefix', 'Prefix', 'string');
 
 /** Asked of the first attribute, whose header is there. */
@@ -83,18 +81,17 @@ function payloadType(view: DataView, start: number, fromHardware: number): numbe
 }
 
 function value(out: Details, type: number, at: number, size: number): void {
-  const { view } = out;
   if (type === PACKET_HEADER && size >= 3) {
-    out.computed(hardwareProtocol, view.getUint16(at), at, 2);
-    out.computed(hook, view.getUint8(at + 2), at + 2, 1);
+    out.field(hardwareProtocol, at);
+    out.field(hook, at);
   } else if (type === MARK && size === 4) {
-    out.computed(mark, view.getUint32(at), at, 4);
+    out.field(mark, at);
   } else if (type === INPUT && size === 4) {
-    out.computed(inputInterface, view.getUint32(at), at, 4);
+    out.field(inputInterface, at);
   } else if (type === OUTPUT && size === 4) {
-    out.computed(outputInterface, view.getUint32(at), at, 4);
+    out.field(outputInterface, at);
   } else if (type === PREFIX && size > 0) {
-    out.computed(prefix, asciiText(view, at, at + size - 1), at, size);
+    out.computed(prefix, asciiText(out.view, at, at + size - 1), at, size);
   }
 }
 
