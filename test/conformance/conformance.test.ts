@@ -1,0 +1,82 @@
+/**
+ * `packets --ndjson` against tshark, field by field, over a corpus of third-party captures with tshark's goldens, and
+ * over captures that the installed tshark, where there is one, is asked about.
+ *
+ * The corpus cannot be part of the project (its licences differ): TUNSCOPE_SHARED names the directory that has it in
+ * `captures/`.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { compareCapture, describeMismatch, type Mismatch, Tally } from './compare.ts';
+import { Differences } from './differences.ts';
+import { COLUMNS } from './fields.ts';
+import { askedCases, type Case, thirdPartyCases, tsharkVersion } from './goldens.ts';
+import { ourPackets } from './ours.ts';
+import { differenceLines, tallyLines } from './summary.ts';
+
+const shared = process.env.TUNSCOPE_SHARED;
+const root = shared ? join(shared, 'captures') : '';
+const corpus = root !== '' && existsSync(join(root, 'third-party'));
+const tshark = corpus ? tsharkVersion() : null;
+
+/** Differences shown of one capture: the first ones say what is wrong. */
+const SHOWN = 20;
+
+const differences = new Differences();
+const tally = new Tally();
+let open = 0;
+
+async function compare({ name, path, decodeAs, rows }: Case): Promise<void> {
+  const mismatches = compareCapture(name, await ourPackets(path, decodeAs), await rows(), tally);
+  const unlisted: Mismatch[] = [];
+  for (const mismatch of mismatches) {
+    const counts = tally.of(mismatch.field);
+    if (differences.explain(mismatch)) {
+      counts.listed++;
+    } else {
+      counts.open++;
+      unlisted.push(mismatch);
+    }
+  }
+  open += unlisted.length;
+  const shown = unlisted.slice(0, SHOWN).map(describeMismatch);
+  if (unlisted.length > SHOWN) shown.push(`and ${unlisted.length - SHOWN} more`);
+  if (shown.length > 0) throw new Error(`${name}: differences that are not listed\n${shown.join('\n')}`);
+}
+
+function checkEach(cases: readonly Case[]): void {
+  for (const one of cases) it(one.name, () => compare(one));
+}
+
+describe.skipIf(!corpus)('agreement with the goldens (TUNSCOPE_SHARED names the corpus)', () => {
+  checkEach(corpus ? thirdPartyCases(root) : []);
+
+  it('times finer than tshark can read are those of the capture that they were made from', async () => {
+    const timesOf = async (capture: string) =>
+      (await ourPackets(join(root, 'third-party', capture))).map(({ time }) => time);
+    const fine = await timesOf('formats/derived/derived__geneve-tsresol-ps-off-be.pcapng');
+    expect(fine).toEqual(await timesOf('overlay/geneve/tcpdump__geneve.pcap'));
+  });
+});
+
+// Waiting for tshark to start is most of the time: several at once.
+describe.skipIf(!tshark).concurrent(`agreement with ${tshark ?? 'tshark (not found on PATH)'}`, () => {
+  checkEach(tshark ? askedCases(root, COLUMNS) : []);
+  // A suite without tests would not be seen to be skipped.
+  if (!tshark) it('on captures without goldens', () => {});
+});
+
+describe.skipIf(!corpus)('the list of differences', () => {
+  it('has no entry that nothing needs', () => {
+    const unused = differences.unused(tshark !== null);
+    expect(unused.map((entry) => JSON.stringify(entry))).toEqual([]);
+  });
+});
+
+afterAll(() => {
+  if (!corpus) return;
+  console.log(
+    [...tallyLines(tally), '', ...differenceLines(differences), '', `not listed: ${open}`].join('\n'),
+  );
+});
