@@ -10,7 +10,7 @@ import type { Packet, PacketSink } from '../pipeline.ts';
 import { Fragments, type Waiting } from './fragments.ts';
 import { Interner } from './interner.ts';
 import { NO_OPTIONS, OptionSets } from './options.ts';
-import { Counter, Flag, FlowTable, Word } from './table.ts';
+import { Double, Flag, FlowTable, Key, Word } from './table.ts';
 import { TcpTable } from './tcp.ts';
 import { Endpoints, NO_ENDPOINTS, NO_PATH, Paths } from './tunnels.ts';
 
@@ -129,9 +129,10 @@ export class FlowAccounting implements PacketSink {
     const b = table.base(id);
     const d = table.doubles(id);
     const c = b / 2;
-    d[c + Counter.packets + direction]++;
-    d[c + Counter.bytes + direction] += bytes;
-    d[c + Counter.outerBytes + direction] += length;
+    w[b + Word.packets + direction]++;
+    if (w[b + Word.packets + direction] === 0) table.carry(id, direction);
+    d[c + Double.bytes + direction] += bytes;
+    d[c + Double.outerBytes + direction] += length;
     touch(w, b, seconds, nanoseconds);
     const endpoints = w[b + Word.endpoints + direction];
     if (endpoints !== this.tunnelEndpoints) {
@@ -207,12 +208,12 @@ export class FlowAccounting implements PacketSink {
     const { table } = this;
     const deeper =
       table.word(to, Word.path + direction) !== table.word(waiting.flow, Word.path + waiting.direction);
-    table.add(waiting.flow, Counter.packets + waiting.direction, -waiting.packets);
-    table.add(waiting.flow, Counter.bytes + waiting.direction, -waiting.bytes);
-    table.add(waiting.flow, Counter.outerBytes + waiting.direction, -waiting.outerBytes);
-    table.add(to, Counter.packets + direction, waiting.packets);
-    table.add(to, Counter.bytes + direction, deeper ? waiting.innerBytes : waiting.bytes);
-    table.add(to, Counter.outerBytes + direction, waiting.outerBytes);
+    table.addPackets(waiting.flow, waiting.direction, -waiting.packets);
+    table.addDouble(waiting.flow, Double.bytes + waiting.direction, -waiting.bytes);
+    table.addDouble(waiting.flow, Double.outerBytes + waiting.direction, -waiting.outerBytes);
+    table.addPackets(to, direction, waiting.packets);
+    table.addDouble(to, Double.bytes + direction, deeper ? waiting.innerBytes : waiting.bytes);
+    table.addDouble(to, Double.outerBytes + direction, waiting.outerBytes);
     touch(table.words(to), table.base(to), waiting.firstSeconds, waiting.firstNanoseconds);
     touch(table.words(to), table.base(to), waiting.lastSeconds, waiting.lastNanoseconds);
   }
@@ -231,8 +232,8 @@ export class FlowAccounting implements PacketSink {
     const network = outline.tunnelNetwork(i);
     const kind =
       network < 0 ? AddressKind.none : (roles.addressKind[layers.protocol(network)] as AddressKind);
-    readAddress(view, layers, roles, network, roles.sourceAt, endpoints.source, 0);
-    readAddress(view, layers, roles, network, roles.destinationAt, endpoints.destination, 0);
+    readAddress(view, layers, roles, network, roles.sourceAt, endpoints.source, 0, 1);
+    readAddress(view, layers, roles, network, roles.destinationAt, endpoints.destination, 0, 1);
     const transport = outline.tunnelTransport(i);
     const port =
       transport < 0
@@ -261,8 +262,8 @@ export class FlowAccounting implements PacketSink {
     const { key } = this.table;
     const { network, transport, last } = outline;
     const kind = network < 0 ? AddressKind.none : roles.addressKind[layers.protocol(network)];
-    readAddress(view, layers, roles, network, roles.sourceAt, key, 0);
-    readAddress(view, layers, roles, network, roles.destinationAt, key, 4);
+    readAddress(view, layers, roles, network, roles.sourceAt, key, Key.a, Key.restA);
+    readAddress(view, layers, roles, network, roles.destinationAt, key, Key.b, Key.restB);
     let protocol = NO_PROTOCOL;
     let a = 0;
     let b = 0;
@@ -285,27 +286,13 @@ export class FlowAccounting implements PacketSink {
         }
       }
     }
-    const swapped = this.sortsBefore(key, transport >= 0 ? b - a : 0);
+    const swapped = destinationFirst(key, transport >= 0 ? b - a : 0);
     this.direction = swapped ? 1 : 0;
-    if (swapped) {
-      for (let i = 0; i < 4; i++) {
-        const word = key[i];
-        key[i] = key[i + 4];
-        key[i + 4] = word;
-      }
-      key[8] = transport >= 0 ? (b << 16) | a : (a << 16) | b;
-    } else {
-      key[8] = (a << 16) | b;
-    }
-    key[9] = this.tunnelPath;
-    key[11] = protocol | (kind << KIND_SHIFT);
+    if (swapped) swapEnds(key);
+    key[Key.ports] = swapped && transport >= 0 ? (b << 16) | a : (a << 16) | b;
+    key[Key.path] = this.tunnelPath;
+    key[Key.identity] = protocol | (kind << KIND_SHIFT);
     return this.table.hash(false);
-  }
-
-  /** True where the destination's end sorts before the source's; `ports` is destination port less source port. */
-  private sortsBefore(key: Int32Array, ports: number): boolean {
-    for (let i = 0; i < 4; i++) if (key[i] !== key[i + 4]) return key[i + 4] < key[i];
-    return ports < 0;
   }
 
   private flowFor(hash: number): number {
@@ -348,7 +335,7 @@ export class FlowAccounting implements PacketSink {
     return table.findWhere(
       looseHash,
       (id) =>
-        table.counter(id, Counter.packets + direction) === 0 &&
+        table.packets(id, direction) === 0 &&
         (table.word(id, Word.flags) & Flag.joined) === 0 &&
         table.word(id, Word.endpoints + 1 - direction) === reversed &&
         paths.sameShape(table.word(id, Word.path), path),
@@ -371,11 +358,15 @@ export class FlowAccounting implements PacketSink {
     const f = table.base(id);
     const to = table.words(other);
     const o = table.base(other);
-    for (const counter of [Counter.packets, Counter.bytes, Counter.outerBytes]) {
-      table.add(other, counter + direction, table.counter(id, counter + direction));
-      table.add(id, counter + direction, -table.counter(id, counter + direction));
+    table.addPackets(other, direction, table.packets(id, direction));
+    table.addPackets(id, direction, -table.packets(id, direction));
+    for (const double of [Double.bytes + direction, Double.outerBytes + direction]) {
+      table.addDouble(other, double, table.double(id, double));
+      table.addDouble(id, double, -table.double(id, double));
     }
-    for (let i = Word.firstSeconds; i <= Word.lastNanoseconds; i++) to[o + i] = from[f + i];
+    for (const i of [Word.firstSeconds, Word.firstNanoseconds, Word.lastSeconds, Word.lastNanoseconds]) {
+      to[o + i] = from[f + i];
+    }
     to[o + Word.endpoints + direction] = from[f + Word.endpoints + direction];
     to[o + Word.flags] = Flag.timed | (direction === 1 ? Flag.forwardBA : 0);
     from[f + Word.endpoints + direction] = -1;
@@ -439,31 +430,53 @@ function touch(w: Int32Array, b: number, seconds: number, nanoseconds: number): 
   }
 }
 
+/** Reads an address into `words`: its first word to `first`, the others to `rest` and the two after it. */
 function readAddress(
   view: DataView,
   layers: Layers,
   roles: FlowRoles,
   layer: number,
   offsets: Int32Array,
-  key: Int32Array,
-  at: number,
+  words: Int32Array,
+  first: number,
+  rest: number,
 ): void {
-  key[at + 1] = 0;
-  key[at + 2] = 0;
-  key[at + 3] = 0;
+  words[rest] = 0;
+  words[rest + 1] = 0;
+  words[rest + 2] = 0;
   if (layer < 0) {
-    key[at] = 0;
+    words[first] = 0;
     return;
   }
   const protocol = layers.protocol(layer);
   const from = layers.start(layer) + offsets[protocol];
-  key[at] = view.getInt32(from);
+  words[first] = view.getInt32(from);
   const kind = roles.addressKind[protocol];
   if (kind === AddressKind.ipv6) {
-    key[at + 1] = view.getInt32(from + 4);
-    key[at + 2] = view.getInt32(from + 8);
-    key[at + 3] = view.getInt32(from + 12);
+    words[rest] = view.getInt32(from + 4);
+    words[rest + 1] = view.getInt32(from + 8);
+    words[rest + 2] = view.getInt32(from + 12);
   } else if (kind === AddressKind.ether) {
-    key[at + 1] = view.getUint16(from + 4);
+    words[rest] = view.getUint16(from + 4);
+  }
+}
+
+/** True where the destination's end sorts before the source's; `ports` is destination port less source port. */
+function destinationFirst(key: Int32Array, ports: number): boolean {
+  if (key[Key.a] !== key[Key.b]) return key[Key.b] < key[Key.a];
+  for (let i = 0; i < 3; i++) {
+    if (key[Key.restA + i] !== key[Key.restB + i]) return key[Key.restB + i] < key[Key.restA + i];
+  }
+  return ports < 0;
+}
+
+function swapEnds(key: Int32Array): void {
+  const first = key[Key.a];
+  key[Key.a] = key[Key.b];
+  key[Key.b] = first;
+  for (let i = 0; i < 3; i++) {
+    const word = key[Key.restA + i];
+    key[Key.restA + i] = key[Key.restB + i];
+    key[Key.restB + i] = word;
   }
 }

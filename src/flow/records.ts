@@ -3,7 +3,7 @@ import type { AddressKind } from '../core/outline.ts';
 import { timeText } from '../core/text.ts';
 import { type FlowAccounting, NO_PROTOCOL } from './accounting.ts';
 import type { OptionCount } from './options.ts';
-import { Counter, Flag, Word } from './table.ts';
+import { Double, Flag, Word } from './table.ts';
 import { seconds, type TcpRecord } from './tcp.ts';
 import { addressText } from './tunnels.ts';
 
@@ -83,12 +83,12 @@ export class FlowRecords {
 
   packets(id: number): number {
     const { table } = this.accounting;
-    return table.counter(id, Counter.packets) + table.counter(id, Counter.packets + 1);
+    return table.packets(id, 0) + table.packets(id, 1);
   }
 
   private bytes(id: number): number {
     const { table } = this.accounting;
-    return table.counter(id, Counter.bytes) + table.counter(id, Counter.bytes + 1);
+    return table.double(id, Double.bytes) + table.double(id, Double.bytes + 1);
   }
 
   private time(id: number, word: number): number {
@@ -161,16 +161,16 @@ export class FlowRecords {
     const definition = protocol === NO_PROTOCOL ? undefined : registry.protocols[protocol];
     const kind = (identity >>> 16) as AddressKind;
     const address = (end: number) => {
-      const at = b + (end === 0 ? Word.addressA : Word.addressB);
-      return addressText(kind, w[at], w[at + 1], w[at + 2], w[at + 3]);
+      const rest = b + (end === 0 ? Word.restA : Word.restB);
+      return addressText(kind, w[b + end], w[rest], w[rest + 1], w[rest + 2]);
     };
     const portA = w[b + Word.ports] >>> 16;
     const portB = w[b + Word.ports] & 0xffff;
     // A later fragment whose first one was not seen has a protocol with ports, but no ports.
     const hasPorts = definition?.flow?.ports !== undefined && w[b + Word.ports] !== 0;
     const direction = (d: number): DirectionRecord => ({
-      packets: table.counter(id, Counter.packets + d),
-      bytes: table.counter(id, Counter.bytes + d),
+      packets: table.packets(id, d),
+      bytes: table.double(id, Double.bytes + d),
     });
     const there = direction(forward);
     const back = direction(1 - forward);
@@ -196,7 +196,7 @@ export class FlowRecords {
       bytes: there.bytes + back.bytes,
       forward: there,
       reverse: back,
-      outerBytes: table.counter(id, Counter.outerBytes) + table.counter(id, Counter.outerBytes + 1),
+      outerBytes: table.double(id, Double.outerBytes) + table.double(id, Double.outerBytes + 1),
       first: timeText(first[0], first[1]),
       last: timeText(last[0], last[1]),
       duration: seconds((last[0] - first[0]) * 1e9 + last[1] - first[1]),

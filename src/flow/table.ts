@@ -1,40 +1,49 @@
 /**
  * The flow table: dense, append-only entries in fixed segments, and an index of (hash, entry).
  *
- * Entries never move, so growth copies only the index, and the order of entries is the order of first packets. Keeping
- * the index small is what matters with many flows: probing it is the cache miss each packet pays for.
+ * Entries never move, so growth copies only the index, and the order of entries is the order of first packets. An entry
+ * is two cache lines, the first of which has all that comparing and counting an IPv4 flow touches: with many flows, cache
+ * misses are most of what a packet costs.
  */
+import { AddressKind } from '../core/outline.ts';
 import { finish, hashSeed, mix } from './interner.ts';
 
-/** 32-bit words of an entry. Counters are doubles (exact to 2^53) that share the entry's memory. */
+/** 32-bit words of an entry; pairs are for packets from A to B, and from B to A. */
 export const Word = {
-  /** Address A: four words, IPv4 in the first, Ethernet in the first two. A sorts before B, or equals it. */
-  addressA: 0,
-  addressB: 4,
+  /** First words of the two addresses. A sorts before B, or equals it. */
+  a: 0,
+  b: 1,
   /** Port of A in the upper half, of B in the lower; what tells conversations apart where there are no ports. */
-  ports: 8,
-  /** Tunnel path of packets from A to B, and from B to A: equal unless the directions were joined. */
-  path: 9,
+  ports: 2,
+  /** Tunnel paths of the two directions: equal unless the directions were joined. */
+  path: 3,
   /** Number of the flow's protocol (16 bits), address kind (2 bits at 16): part of the key. */
-  identity: 11,
+  identity: 5,
   /** Bits of `Flag`. */
-  flags: 12,
-  /** Tunnel endpoints of packets from A to B, and from B to A; -1 where none was seen. */
-  endpoints: 13,
-  /** Time of the first and the last packet: seconds (unsigned, to 2106), nanoseconds. */
-  firstSeconds: 15,
-  firstNanoseconds: 16,
-  lastSeconds: 17,
-  lastNanoseconds: 18,
+  flags: 6,
   /** Entry of the TCP table, -1 for none. */
-  tcp: 19,
+  tcp: 7,
+  /** Packets of the two directions, modulo 2^32; `FlowTable.packets` knows the rest. */
+  packets: 8,
+  /** Time of the last packet: seconds (unsigned, to 2106), nanoseconds. */
+  lastSeconds: 10,
+  lastNanoseconds: 11,
+  // Words 12 to 15 are `Double.bytes`.
+  /** Tunnel endpoints of the two directions; -1 where none was seen. */
+  endpoints: 16,
   /** Set of options of most packets, and how many packets had exactly that set. */
-  optionSet: 20,
-  optionPackets: 21,
+  optionSet: 18,
+  optionPackets: 19,
+  // Words 20 to 23 are `Double.outerBytes`.
+  firstSeconds: 24,
+  firstNanoseconds: 25,
+  /** The addresses' other words: three of A, three of B. Ethernet has one, IPv4 none. */
+  restA: 26,
+  restB: 29,
 } as const;
 
-/** Doubles of an entry, by index from the entry's first double; two per counter: A to B, B to A. */
-export const Counter = { packets: 11, bytes: 13, outerBytes: 15 } as const;
+/** Doubles (exact to 2^53) of an entry, in the same memory; pairs as above. */
+export const Double = { bytes: 6, outerBytes: 10 } as const;
 
 export const Flag = {
   /** Forward is from B to A. */
@@ -45,7 +54,13 @@ export const Flag = {
   timed: 4,
 } as const;
 
-const WORDS = 34;
+/** Words of `FlowTable.key`. */
+export const Key = { a: 0, b: 1, ports: 2, path: 3, identity: 4, restA: 5, restB: 8 } as const;
+
+/** Address kinds from here on (`AddressKind.ipv6`, then Ethernet) have words beyond the first. */
+const FIRST_LONG_KIND = AddressKind.ipv6 << 16;
+
+const WORDS = 32;
 const SEGMENT_BITS = 13;
 const SEGMENT = 1 << SEGMENT_BITS;
 
@@ -57,8 +72,10 @@ export class FlowTable {
   private index = new Int32Array(2 * 4096);
   private indexed = 0;
   private readonly seed = hashSeed();
-  /** The key to look up: the words of `Word` from addressA to identity (the path once). */
-  readonly key = new Int32Array(12);
+  /** How often a packet counter has passed 2^32, by `2 * entry + direction`. */
+  private readonly carries = new Map<number, number>();
+  /** The key to look up. */
+  readonly key = new Int32Array(11);
 
   get size(): number {
     return this.used;
@@ -67,12 +84,12 @@ export class FlowTable {
   words(id: number): Int32Array {
     return this.wordSegments[id >>> SEGMENT_BITS];
   }
-  /** First word of entry `id` in `words(id)`. */
-  base(id: number): number {
-    return (id & (SEGMENT - 1)) * WORDS;
-  }
   doubles(id: number): Float64Array {
     return this.doubleSegments[id >>> SEGMENT_BITS];
+  }
+  /** First word of entry `id` in `words(id)`; half of it is its first double. */
+  base(id: number): number {
+    return (id & (SEGMENT - 1)) * WORDS;
   }
 
   word(id: number, word: number): number {
@@ -81,25 +98,36 @@ export class FlowTable {
   setWord(id: number, word: number, value: number): void {
     this.words(id)[this.base(id) + word] = value;
   }
-  counter(id: number, counter: number): number {
-    return this.doubles(id)[this.base(id) / 2 + counter];
+  double(id: number, double: number): number {
+    return this.doubles(id)[this.base(id) / 2 + double];
   }
-  add(id: number, counter: number, amount: number): void {
-    this.doubles(id)[this.base(id) / 2 + counter] += amount;
+  addDouble(id: number, double: number, amount: number): void {
+    this.doubles(id)[this.base(id) / 2 + double] += amount;
+  }
+
+  packets(id: number, direction: number): number {
+    return (
+      (this.word(id, Word.packets + direction) >>> 0) + (this.carries.get(2 * id + direction) ?? 0) * 2 ** 32
+    );
+  }
+  addPackets(id: number, direction: number, amount: number): void {
+    const sum = this.packets(id, direction) + amount;
+    this.setWord(id, Word.packets + direction, sum | 0);
+    if (sum >= 2 ** 32) this.carries.set(2 * id + direction, Math.floor(sum / 2 ** 32));
+  }
+  /** A packet counter has just wrapped to 0. */
+  carry(id: number, direction: number): void {
+    this.carries.set(2 * id + direction, (this.carries.get(2 * id + direction) ?? 0) + 1);
   }
 
   /** Hash of `key`; with `loose`, of everything in it but the path, for joining directions. */
   hash(loose: boolean): number {
     const { key } = this;
-    let h = mix(this.seed, key[0]);
-    h = mix(h, key[4]);
-    h = mix(h, key[8]);
-    h = mix(h, key[11]);
-    if (key[1] | key[2] | key[3] | key[5] | key[6] | key[7]) {
-      h = mix(mix(mix(h, key[1]), key[2]), key[3]);
-      h = mix(mix(mix(h, key[5]), key[6]), key[7]);
+    let h = mix(mix(mix(mix(this.seed, key[Key.a]), key[Key.b]), key[Key.ports]), key[Key.identity]);
+    if (key[5] | key[6] | key[7] | key[8] | key[9] | key[10]) {
+      for (let i = Key.restA; i < Key.restB + 3; i++) h = mix(h, key[i]);
     }
-    return finish(loose ? h ^ 0x5bd1e995 : mix(h, key[9]));
+    return finish(loose ? h ^ 0x5bd1e995 : mix(h, key[Key.path]));
   }
 
   /** Entry whose key is `key`, -1 where there is none. Matches the path of either direction. */
@@ -112,24 +140,26 @@ export class FlowTable {
       if (index[2 * slot] !== hash) continue;
       const w = this.wordSegments[id >>> SEGMENT_BITS];
       const b = (id & (SEGMENT - 1)) * WORDS;
-      if ((w[b + 9] === key[9] || w[b + 10] === key[9]) && this.sameConversation(w, b)) return id;
+      const path = key[Key.path];
+      if ((w[b + Word.path] === path || w[b + Word.path + 1] === path) && this.sameConversation(w, b))
+        return id;
     }
   }
 
   private sameConversation(w: Int32Array, b: number): boolean {
     const { key } = this;
     return (
-      w[b] === key[0] &&
-      w[b + 4] === key[4] &&
-      w[b + 8] === key[8] &&
-      w[b + 11] === key[11] &&
-      w[b + 1] === key[1] &&
-      w[b + 5] === key[5] &&
-      w[b + 2] === key[2] &&
-      w[b + 3] === key[3] &&
-      w[b + 6] === key[6] &&
-      w[b + 7] === key[7]
+      w[b + Word.a] === key[Key.a] &&
+      w[b + Word.b] === key[Key.b] &&
+      w[b + Word.ports] === key[Key.ports] &&
+      w[b + Word.identity] === key[Key.identity] &&
+      (key[Key.identity] < FIRST_LONG_KIND || this.sameRest(w, b))
     );
+  }
+
+  private sameRest(w: Int32Array, b: number): boolean {
+    for (let i = 0; i < 6; i++) if (w[b + Word.restA + i] !== this.key[Key.restA + i]) return false;
+    return true;
   }
 
   /** The first entry under `hash` with the same conversation for which `accept` says yes, -1 for none. */
@@ -154,9 +184,13 @@ export class FlowTable {
     const w = this.words(id);
     const b = this.base(id);
     const { key } = this;
-    for (let i = 0; i < 10; i++) w[b + i] = key[i];
-    w[b + Word.path + 1] = key[9];
-    w[b + Word.identity] = key[11];
+    w[b + Word.a] = key[Key.a];
+    w[b + Word.b] = key[Key.b];
+    w[b + Word.ports] = key[Key.ports];
+    w[b + Word.path] = key[Key.path];
+    w[b + Word.path + 1] = key[Key.path];
+    w[b + Word.identity] = key[Key.identity];
+    for (let i = 0; i < 6; i++) w[b + Word.restA + i] = key[Key.restA + i];
     w[b + Word.endpoints] = -1;
     w[b + Word.endpoints + 1] = -1;
     w[b + Word.tcp] = -1;
@@ -166,11 +200,13 @@ export class FlowTable {
 
   /** Fills `key` with the key of entry `id` for packets in `direction` (0: A to B). */
   loadKey(id: number, direction: number): void {
-    const w = this.words(id);
-    const b = this.base(id);
-    for (let i = 0; i < 9; i++) this.key[i] = w[b + i];
-    this.key[9] = w[b + Word.path + direction];
-    this.key[11] = w[b + Word.identity];
+    const { key } = this;
+    key[Key.a] = this.word(id, Word.a);
+    key[Key.b] = this.word(id, Word.b);
+    key[Key.ports] = this.word(id, Word.ports);
+    key[Key.path] = this.word(id, Word.path + direction);
+    key[Key.identity] = this.word(id, Word.identity);
+    for (let i = 0; i < 6; i++) key[Key.restA + i] = this.word(id, Word.restA + i);
   }
 
   /** Lets `id` be found under `hash`. */

@@ -55,18 +55,32 @@ export interface TcpRecord extends TcpCounts {
   reverse: TcpRecord['forward'];
 }
 
-// Words of a direction.
+// An entry is one cache line with what nearly every segment touches, and a share of a second table for counts and
+// measurements, made when there is the first of them: a flow of one SYN costs a line.
+
+// Words of a direction in the line.
 const NEXT = 0; // sequence number expected next
 const ACKED = 1; // last acknowledgment number sent
-const WINDOW = 2; // last window sent
-const KNOWN = 3; // Known bits
-const HOLE_FROM = 4; // the most recent gap: first missing sequence number,
-const HOLE_TO = 5; // and one past its last
-const TIMED = 6; // acknowledgment number that ends the running time measurement
-const COUNTS = 7; // seven counters, in the order of COUNT_NAMES
-const TIMINGS = 14; // measurements taken
-const REPEATS = 15; // duplicates of the last acknowledgment
-const DIRECTION = 16;
+const WINDOW = 2; // last window sent in the lower half, Known bits in the upper
+const TIMED = 3; // acknowledgment number that ends the running time measurement
+const DIRECTION = 4;
+// Words of the conversation in the line.
+const STATE = 2 * DIRECTION; // State in the lowest byte, direction of the SYN in the next
+const CONNECTIONS = STATE + 1;
+const CLIENT_ISN = STATE + 2;
+const MORE = STATE + 3; // entry of the second table + 1
+const LINE = 16;
+/** Double of the line, per direction: when the running measurement began; for the client, its SYN. */
+const TIMED_AT = 6;
+
+// Words of a direction in the second table.
+const COUNTS = 0; // seven counters, in the order of COUNT_NAMES
+const TIMINGS = 7; // measurements taken
+const REPEATS = 8; // duplicates of the last acknowledgment
+const HOLE_FROM = 9; // the most recent gap: first missing sequence number,
+const HOLE_TO = 10; // and one past its last
+const MORE_DIRECTION = 11;
+const MORE_WORDS = 22;
 const COUNT_NAMES = [
   'retransmissions',
   'outOfOrder',
@@ -76,29 +90,30 @@ const COUNT_NAMES = [
   'zeroWindows',
   'resets',
 ] as const satisfies readonly (keyof TcpCounts)[];
-const RETRANSMISSION = COUNTS;
-const OUT_OF_ORDER = COUNTS + 1;
-const DUPLICATE_ACK = COUNTS + 2;
-const LOST_SEGMENT = COUNTS + 3;
-const KEEP_ALIVE = COUNTS + 4;
-const ZERO_WINDOW = COUNTS + 5;
-const RESET = COUNTS + 6;
-// Words of the conversation.
-const STATE = 2 * DIRECTION;
-const CONNECTIONS = STATE + 1;
-const CLIENT = STATE + 2; // direction of the SYN
-const CLIENT_ISN = STATE + 3;
-const WORDS = 36;
-
-// Doubles: nanoseconds on the caller's clock; the first three once per direction.
+const Count = {
+  retransmission: 0,
+  outOfOrder: 1,
+  duplicateAck: 2,
+  lostSegment: 3,
+  keepAlive: 4,
+  zeroWindow: 5,
+  reset: 6,
+} as const;
+// Doubles of the second table; the first two per direction.
 const HOLE_TIME = 0;
-const TIMED_AT = 2;
-const TIME_SUM = 4;
-const SYN_TIME = 6;
-const RTT = 7; // negative where not measured
-const DOUBLES = 8;
+const TIME_SUM = 2;
+const RTT = 4; // 0 where not measured
+const MORE_DOUBLES = 5;
 
-const Known = { next: 1, ack: 2, hole: 4, timed: 8, fin: 16, lastWasKeepAlive: 32 } as const;
+/** In the upper half of the WINDOW word. */
+const Known = {
+  next: 0x10000,
+  ack: 0x20000,
+  hole: 0x40000,
+  timed: 0x80000,
+  fin: 0x100000,
+  lastWasKeepAlive: 0x200000,
+} as const;
 
 /**
  * A gap filled within a round trip was reordering, later it was sent again. Where no handshake gives the round trip,
@@ -112,9 +127,20 @@ const SEGMENT_BITS = 13;
 const SEGMENT = 1 << SEGMENT_BITS;
 
 export class TcpTable {
-  private readonly words: Int32Array[] = [];
-  private readonly doubles: Float64Array[] = [];
+  private readonly lines: Int32Array[] = [];
+  private readonly lineDoubles: Float64Array[] = [];
   private used = 0;
+  private readonly moreWords: Int32Array[] = [];
+  private readonly moreDoubles: Float64Array[] = [];
+  private moreUsed = 0;
+  // The conversation and direction at hand: kept here so that the steps below need no dozen parameters.
+  private w: Int32Array = new Int32Array(0);
+  private d: Float64Array = new Float64Array(0);
+  private base = 0;
+  private direction = 0;
+  private mine = 0;
+  private peer = 0;
+  private now = 0;
 
   get size(): number {
     return this.used;
@@ -122,12 +148,69 @@ export class TcpTable {
 
   append(): number {
     const id = this.used++;
-    if (id >>> SEGMENT_BITS === this.words.length) {
-      this.words.push(new Int32Array(SEGMENT * WORDS));
-      this.doubles.push(new Float64Array(SEGMENT * DOUBLES));
+    if (id >>> SEGMENT_BITS === this.lines.length) {
+      const memory = new ArrayBuffer(SEGMENT * LINE * 4);
+      this.lines.push(new Int32Array(memory));
+      this.lineDoubles.push(new Float64Array(memory));
     }
-    this.doubles[id >>> SEGMENT_BITS][(id & (SEGMENT - 1)) * DOUBLES + RTT] = -1;
     return id;
+  }
+
+  private select(id: number, direction: number): void {
+    this.w = this.lines[id >>> SEGMENT_BITS];
+    this.d = this.lineDoubles[id >>> SEGMENT_BITS];
+    this.base = (id & (SEGMENT - 1)) * LINE;
+    this.direction = direction;
+    this.mine = this.base + direction * DIRECTION;
+    this.peer = this.base + (1 - direction) * DIRECTION;
+  }
+
+  /** Number of the conversation's entry in the second table; made where there is none. */
+  private more(): number {
+    const { w, base } = this;
+    if (w[base + MORE] === 0) {
+      if (this.moreUsed >>> SEGMENT_BITS === this.moreWords.length) {
+        this.moreWords.push(new Int32Array(SEGMENT * MORE_WORDS));
+        this.moreDoubles.push(new Float64Array(SEGMENT * MORE_DOUBLES));
+      }
+      w[base + MORE] = ++this.moreUsed;
+    }
+    return w[base + MORE] - 1;
+  }
+
+  private moreWord(direction: number, word: number): number {
+    const id = this.w[this.base + MORE] - 1;
+    if (id < 0) return 0;
+    return this.moreWords[id >>> SEGMENT_BITS][
+      (id & (SEGMENT - 1)) * MORE_WORDS + direction * MORE_DIRECTION + word
+    ];
+  }
+  private setMoreWord(direction: number, word: number, value: number): void {
+    const id = this.more();
+    this.moreWords[id >>> SEGMENT_BITS][
+      (id & (SEGMENT - 1)) * MORE_WORDS + direction * MORE_DIRECTION + word
+    ] = value;
+  }
+  private moreDouble(double: number): number {
+    const id = this.w[this.base + MORE] - 1;
+    return id < 0 ? 0 : this.moreDoubles[id >>> SEGMENT_BITS][(id & (SEGMENT - 1)) * MORE_DOUBLES + double];
+  }
+  private setMoreDouble(double: number, value: number): void {
+    const id = this.more();
+    this.moreDoubles[id >>> SEGMENT_BITS][(id & (SEGMENT - 1)) * MORE_DOUBLES + double] = value;
+  }
+  private tally(count: number): void {
+    this.setMoreWord(this.direction, COUNTS + count, this.moreWord(this.direction, COUNTS + count) + 1);
+  }
+
+  private get state(): number {
+    return this.w[this.base + STATE] & 0xff;
+  }
+  private set state(state: number) {
+    this.w[this.base + STATE] = (this.w[this.base + STATE] & ~0xff) | state;
+  }
+  private get client(): number {
+    return this.w[this.base + STATE] >>> 8;
   }
 
   /**
@@ -147,199 +230,179 @@ export class TcpTable {
     length: number,
     now: number,
   ): boolean {
-    const w = this.words[id >>> SEGMENT_BITS];
-    const d = this.doubles[id >>> SEGMENT_BITS];
-    const b = (id & (SEGMENT - 1)) * WORDS;
-    const t = (id & (SEGMENT - 1)) * DOUBLES;
-    const mine = b + direction * DIRECTION;
-    const peer = b + (1 - direction) * DIRECTION;
-
+    this.select(id, direction);
+    this.now = now;
+    const { w, mine } = this;
     if ((flags & TcpFlag.rst) !== 0) {
-      w[mine + RESET]++;
-      w[b + STATE] = State.reset;
+      this.tally(Count.reset);
+      this.state = State.reset;
       return false;
     }
     let opens = false;
     if ((flags & TcpFlag.syn) !== 0) {
-      opens = this.handshake(w, d, b, t, direction, sequence, flags, now);
-    } else if (
-      w[b + STATE] === State.synReceived &&
-      direction === w[b + CLIENT] &&
-      (flags & TcpFlag.ack) !== 0
-    ) {
-      w[b + STATE] = State.established;
-      d[t + RTT] = now - d[t + SYN_TIME];
+      opens = this.handshake(sequence, flags);
+    } else if (this.state === State.synReceived && direction === this.client && (flags & TcpFlag.ack) !== 0) {
+      this.state = State.established;
+      this.setMoreDouble(RTT, now - this.d[this.base / 2 + TIMED_AT + direction]);
     }
 
     // SYN and FIN each take one sequence number (RFC 9293 section 3.4).
     const span = length + ((flags & TcpFlag.syn) >> 1) + (flags & TcpFlag.fin);
-    const ahead = (w[mine + KNOWN] & Known.next) === 0 ? 0 : (sequence - w[mine + NEXT]) | 0;
+    const ahead = (w[mine + WINDOW] & Known.next) === 0 ? 0 : (sequence - w[mine + NEXT]) | 0;
     const keepAlive = ahead === -1 && length <= 1 && (flags & HANDSHAKE_OR_END) === 0;
     if (keepAlive) {
-      w[mine + KEEP_ALIVE]++;
-      w[mine + KNOWN] |= Known.lastWasKeepAlive;
+      this.tally(Count.keepAlive);
+      w[mine + WINDOW] |= Known.lastWasKeepAlive;
     } else {
-      if ((flags & TcpFlag.ack) !== 0)
-        this.acknowledge(w, d, mine, peer, t, direction, acknowledgment, flags, window, length, ahead, now);
-      if (span > 0) this.data(w, d, mine, peer, t, direction, sequence, span, ahead, length > 0, now);
-      w[mine + KNOWN] &= ~Known.lastWasKeepAlive;
+      if ((flags & TcpFlag.ack) !== 0) this.acknowledge(acknowledgment, flags, window, length, ahead);
+      if (span > 0) this.data(sequence, span, ahead, length > 0);
+      w[mine + WINDOW] &= ~Known.lastWasKeepAlive;
     }
-    w[mine + WINDOW] = window;
+    w[mine + WINDOW] = (w[mine + WINDOW] & ~0xffff) | window;
 
     if ((flags & TcpFlag.fin) !== 0) {
-      w[mine + KNOWN] |= Known.fin;
-      w[b + STATE] = (w[peer + KNOWN] & Known.fin) !== 0 ? State.closed : State.closing;
+      w[mine + WINDOW] |= Known.fin;
+      this.state = (w[this.peer + WINDOW] & Known.fin) !== 0 ? State.closed : State.closing;
     }
     return opens;
   }
 
-  private handshake(
-    w: Int32Array,
-    d: Float64Array,
-    b: number,
-    t: number,
-    direction: number,
-    sequence: number,
-    flags: number,
-    now: number,
-  ): boolean {
+  private handshake(sequence: number, flags: number): boolean {
+    const { w, base, direction } = this;
     if ((flags & TcpFlag.ack) !== 0) {
-      if (w[b + STATE] === State.synSent && direction !== w[b + CLIENT]) w[b + STATE] = State.synReceived;
+      if (this.state === State.synSent && direction !== this.client) this.state = State.synReceived;
       return false;
     }
-    const again = w[b + CONNECTIONS] > 0 && direction === w[b + CLIENT] && sequence === w[b + CLIENT_ISN];
-    if (again) return false;
+    if (w[base + CONNECTIONS] > 0 && direction === this.client && sequence === w[base + CLIENT_ISN])
+      return false;
     // Ports used again: what was learnt of the old connection's numbers is void, its counts stay.
-    for (let i = 0; i < 2; i++) w[b + i * DIRECTION + KNOWN] = 0;
-    w[b + STATE] = State.synSent;
-    w[b + CONNECTIONS]++;
-    w[b + CLIENT] = direction;
-    w[b + CLIENT_ISN] = sequence;
-    d[t + SYN_TIME] = now;
+    w[this.mine + WINDOW] = 0;
+    w[this.peer + WINDOW] = 0;
+    w[base + STATE] = (direction << 8) | State.synSent;
+    w[base + CONNECTIONS]++;
+    w[base + CLIENT_ISN] = sequence;
+    this.d[base / 2 + TIMED_AT + direction] = this.now;
     return true;
   }
 
-  private data(
-    w: Int32Array,
-    d: Float64Array,
-    mine: number,
-    peer: number,
-    t: number,
-    direction: number,
-    sequence: number,
-    span: number,
-    ahead: number,
-    timed: boolean,
-    now: number,
-  ): void {
+  private data(sequence: number, span: number, ahead: number, timed: boolean): void {
+    const { w, d, mine, direction, now } = this;
     const end = (sequence + span) | 0;
-    if ((w[mine + KNOWN] & Known.next) === 0) {
-      w[mine + KNOWN] |= Known.next;
+    if ((w[mine + WINDOW] & Known.next) === 0) {
+      w[mine + WINDOW] |= Known.next;
+      w[mine + NEXT] = end;
+      return;
+    }
+    if (ahead === 0) {
+      // During the handshake the client's clock holds the time of its SYN.
+      const handshake = this.state === State.synSent || this.state === State.synReceived;
+      if (timed && !handshake && (w[mine + WINDOW] & Known.timed) === 0) {
+        w[mine + WINDOW] |= Known.timed;
+        w[mine + TIMED] = end;
+        d[this.base / 2 + TIMED_AT + direction] = now;
+      }
       w[mine + NEXT] = end;
       return;
     }
     if (ahead > 0) {
-      w[mine + LOST_SEGMENT]++;
-      w[mine + KNOWN] |= Known.hole;
-      w[mine + HOLE_FROM] = w[mine + NEXT];
-      w[mine + HOLE_TO] = sequence;
-      d[t + HOLE_TIME + direction] = now;
-    } else if (ahead < 0) {
-      const inHole =
-        (w[mine + KNOWN] & Known.hole) !== 0 &&
-        ((sequence - w[mine + HOLE_FROM]) | 0) >= 0 &&
-        ((w[mine + HOLE_TO] - sequence) | 0) > 0;
-      const reorderTime = d[t + RTT] > 0 ? d[t + RTT] : REORDER_NANOSECONDS;
-      const asked = w[peer + REPEATS] >= FAST_RETRANSMIT && w[peer + ACKED] === sequence;
-      if (inHole && !asked && now - d[t + HOLE_TIME + direction] < reorderTime) w[mine + OUT_OF_ORDER]++;
-      else w[mine + RETRANSMISSION]++;
-      if (inHole && sequence === w[mine + HOLE_FROM]) {
-        w[mine + HOLE_FROM] = end;
-        if (((w[mine + HOLE_TO] - end) | 0) <= 0) w[mine + KNOWN] &= ~Known.hole;
-      }
-      // Karn's rule: what was sent twice is not timed, the answer could be to either.
-      w[mine + KNOWN] &= ~Known.timed;
-    } else if (timed && (w[mine + KNOWN] & Known.timed) === 0) {
-      w[mine + KNOWN] |= Known.timed;
-      w[mine + TIMED] = end;
-      d[t + TIMED_AT + direction] = now;
+      this.tally(Count.lostSegment);
+      w[mine + WINDOW] |= Known.hole;
+      this.setMoreWord(direction, HOLE_FROM, w[mine + NEXT]);
+      this.setMoreWord(direction, HOLE_TO, sequence);
+      this.setMoreDouble(HOLE_TIME + direction, now);
+    } else {
+      this.sentBefore(sequence, end);
     }
     if (((end - w[mine + NEXT]) | 0) > 0) w[mine + NEXT] = end;
   }
 
+  /** A segment that begins before what is expected next. */
+  private sentBefore(sequence: number, end: number): void {
+    const { w, mine, direction, now } = this;
+    const from = this.moreWord(direction, HOLE_FROM);
+    const to = this.moreWord(direction, HOLE_TO);
+    const inHole =
+      (w[mine + WINDOW] & Known.hole) !== 0 && ((sequence - from) | 0) >= 0 && ((to - sequence) | 0) > 0;
+    const rtt = this.moreDouble(RTT);
+    const asked =
+      w[this.peer + ACKED] === sequence && this.moreWord(1 - direction, REPEATS) >= FAST_RETRANSMIT;
+    const soon = now - this.moreDouble(HOLE_TIME + direction) < (rtt > 0 ? rtt : REORDER_NANOSECONDS);
+    this.tally(inHole && soon && !asked ? Count.outOfOrder : Count.retransmission);
+    if (inHole && sequence === from) {
+      this.setMoreWord(direction, HOLE_FROM, end);
+      if (((to - end) | 0) <= 0) w[mine + WINDOW] &= ~Known.hole;
+    }
+    // Karn's rule: what was sent twice is not timed, the answer could be to either.
+    w[mine + WINDOW] &= ~Known.timed;
+  }
+
   private acknowledge(
-    w: Int32Array,
-    d: Float64Array,
-    mine: number,
-    peer: number,
-    t: number,
-    direction: number,
     acknowledgment: number,
     flags: number,
     window: number,
     length: number,
     ahead: number,
-    now: number,
   ): void {
+    const { w, mine, peer, direction } = this;
     const plain = (flags & HANDSHAKE_OR_END) === 0;
-    if (window === 0 && plain) w[mine + ZERO_WINDOW]++;
-    // Wireshark's terms for a duplicate: nothing new in it, and not the answer to a keep-alive.
-    if (
-      plain &&
-      length === 0 &&
-      ahead === 0 &&
-      window !== 0 &&
-      (w[mine + KNOWN] & (Known.ack | Known.next)) === (Known.ack | Known.next) &&
-      acknowledgment === w[mine + ACKED] &&
-      window === w[mine + WINDOW] &&
-      (w[peer + KNOWN] & Known.lastWasKeepAlive) === 0
-    ) {
-      w[mine + DUPLICATE_ACK]++;
-      w[mine + REPEATS]++;
-    } else if (acknowledgment !== w[mine + ACKED]) {
-      w[mine + REPEATS] = 0;
+    if (window === 0 && plain) this.tally(Count.zeroWindow);
+    if ((w[mine + WINDOW] & Known.ack) !== 0 && acknowledgment === w[mine + ACKED]) {
+      // Wireshark's terms for a duplicate: nothing new in it, and not the answer to a keep-alive.
+      if (
+        plain &&
+        length === 0 &&
+        ahead === 0 &&
+        window !== 0 &&
+        (w[mine + WINDOW] & Known.next) !== 0 &&
+        window === (w[mine + WINDOW] & 0xffff) &&
+        (w[peer + WINDOW] & Known.lastWasKeepAlive) === 0
+      ) {
+        this.tally(Count.duplicateAck);
+        this.setMoreWord(direction, REPEATS, this.moreWord(direction, REPEATS) + 1);
+      }
+      return;
     }
+    if (this.moreWord(direction, REPEATS) > 0) this.setMoreWord(direction, REPEATS, 0);
     w[mine + ACKED] = acknowledgment;
-    w[mine + KNOWN] |= Known.ack;
-    if ((w[peer + KNOWN] & Known.timed) !== 0 && ((acknowledgment - w[peer + TIMED]) | 0) >= 0) {
-      w[peer + KNOWN] &= ~Known.timed;
-      w[peer + TIMINGS]++;
-      d[t + TIME_SUM + (1 - direction)] += now - d[t + TIMED_AT + (1 - direction)];
+    w[mine + WINDOW] |= Known.ack;
+    if ((w[peer + WINDOW] & Known.timed) !== 0 && ((acknowledgment - w[peer + TIMED]) | 0) >= 0) {
+      w[peer + WINDOW] &= ~Known.timed;
+      const other = 1 - direction;
+      const took = this.now - this.d[this.base / 2 + TIMED_AT + other];
+      this.setMoreWord(other, TIMINGS, this.moreWord(other, TIMINGS) + 1);
+      this.setMoreDouble(TIME_SUM + other, this.moreDouble(TIME_SUM + other) + took);
     }
   }
 
   /** Forgets what `direction` did, where it turned out to belong to another conversation. */
   forget(id: number, direction: number): void {
-    const w = this.words[id >>> SEGMENT_BITS];
-    const mine = (id & (SEGMENT - 1)) * WORDS + direction * DIRECTION;
-    w.fill(0, mine, mine + DIRECTION);
-    const d = this.doubles[id >>> SEGMENT_BITS];
-    const t = (id & (SEGMENT - 1)) * DOUBLES;
-    d[t + TIME_SUM + direction] = 0;
+    this.select(id, direction);
+    this.w.fill(0, this.mine, this.mine + DIRECTION);
+    for (let word = 0; word < MORE_DIRECTION; word++) this.setMoreWord(direction, word, 0);
+    this.setMoreDouble(TIME_SUM + direction, 0);
   }
 
   /** The conversation's figures; `forward` is the direction (0 or 1) that counts as forward. */
   record(id: number, forward: number): TcpRecord {
-    const w = this.words[id >>> SEGMENT_BITS];
-    const d = this.doubles[id >>> SEGMENT_BITS];
-    const b = (id & (SEGMENT - 1)) * WORDS;
-    const t = (id & (SEGMENT - 1)) * DOUBLES;
+    this.select(id, forward);
     const side = (direction: number): TcpRecord['forward'] => {
-      const at = b + direction * DIRECTION;
-      const counts = Object.fromEntries(COUNT_NAMES.map((name, i) => [name, w[at + COUNTS + i] >>> 0]));
-      const timings = w[at + TIMINGS] >>> 0;
+      const counts = Object.fromEntries(
+        COUNT_NAMES.map((name, i) => [name, this.moreWord(direction, COUNTS + i) >>> 0]),
+      );
+      const timings = this.moreWord(direction, TIMINGS) >>> 0;
       return {
         ...(counts as unknown as TcpCounts),
-        ackTime: timings === 0 ? null : seconds(d[t + TIME_SUM + direction] / timings),
+        ackTime: timings === 0 ? null : seconds(this.moreDouble(TIME_SUM + direction) / timings),
       };
     };
     const there = side(forward);
     const back = side(1 - forward);
     const total = Object.fromEntries(COUNT_NAMES.map((name) => [name, there[name] + back[name]]));
+    const rtt = this.moreDouble(RTT);
     return {
-      state: STATE_NAMES[w[b + STATE]],
-      connections: w[b + CONNECTIONS],
-      rtt: d[t + RTT] < 0 ? null : seconds(d[t + RTT]),
+      state: STATE_NAMES[this.state],
+      connections: this.w[this.base + CONNECTIONS],
+      rtt: rtt > 0 ? seconds(rtt) : null,
       ...(total as unknown as TcpCounts),
       forward: there,
       reverse: back,

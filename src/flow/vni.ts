@@ -4,7 +4,7 @@ import { type FlowAccounting, NO_PROTOCOL } from './accounting.ts';
 import { Interner } from './interner.ts';
 import type { OptionCount } from './options.ts';
 import { type DirectionRecord, FlowRecords, type OptionCountRecord } from './records.ts';
-import { Counter, Word } from './table.ts';
+import { Double, Word } from './table.ts';
 
 export interface VniRecord {
   type: 'vni';
@@ -82,22 +82,26 @@ export function vniRecords(accounting: FlowAccounting): VniRecord[] {
     for (const sum of new Set([forwardSum, sumOf(w[b + Word.path + 1])])) {
       sum.flows++;
       flows.addOptions(sum.options, id);
-      for (const end of [Word.addressA, Word.addressB]) {
+      for (const [end, rest] of [
+        [Word.a, Word.restA],
+        [Word.b, Word.restB],
+      ]) {
         addresses.key[0] = sum.number;
         addresses.key[1] = w[b + Word.identity] >>> 16;
-        for (let i = 0; i < 4; i++) addresses.key[2 + i] = w[b + end + i];
+        addresses.key[2] = w[b + end];
+        for (let i = 0; i < 3; i++) addresses.key[3 + i] = w[b + rest + i];
         const before = addresses.size;
         if (addresses.key[1] !== 0 && addresses.intern() === before) sum.endpoints++;
       }
     }
     for (let direction = 0; direction < 2; direction++) {
-      const packets = table.counter(id, Counter.packets + direction);
+      const packets = table.packets(id, direction);
       if (packets === 0) continue;
       const sum = sumOf(w[b + Word.path + direction]);
-      const bytes = table.counter(id, Counter.bytes + direction);
+      const bytes = table.double(id, Double.bytes + direction);
       sum.packets += packets;
       sum.bytes += bytes;
-      sum.outerBytes += table.counter(id, Counter.outerBytes + direction);
+      sum.outerBytes += table.double(id, Double.outerBytes + direction);
       const share = sum.protocols.get(name);
       if (share) {
         share.packets += packets;

@@ -1,13 +1,16 @@
 /** Records as CSV (RFC 4180). */
+import { printable } from '../core/text.ts';
 
-const MUST_QUOTE = /[",\r\n]/;
+const MUST_QUOTE = /[",]/;
 // A cell that begins so is a formula to spreadsheets: packet text must not become one.
-const FORMULA = /^[=+\-@\t\r]/;
+const FORMULA = /^[=+\-@]/;
 
 export function csvCell(value: string | number | boolean | null | undefined): string {
   if (value === null || value === undefined) return '';
   if (typeof value !== 'string') return String(value);
-  const text = FORMULA.test(value) ? `'${value}` : value;
+  // CSV ends up on terminals too; without line breaks, a record is a line.
+  const safe = printable(value);
+  const text = FORMULA.test(safe) ? `'${safe}` : safe;
   return MUST_QUOTE.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
