@@ -28,11 +28,13 @@ export async function runCommand(
   name: CommandName,
   files: string[],
   options: InputOptions = {},
+  /** Makes standard output a terminal. */
+  terminal?: { columns: number },
 ): Promise<Output> {
   const stdout = collector();
   const stderr = collector();
   const context: Context = {
-    stdout: stdout.stream,
+    stdout: terminal ? Object.assign(stdout.stream, { isTTY: true, ...terminal }) : stdout.stream,
     stderr: stderr.stream,
     env: {},
     signal: new AbortController().signal,
