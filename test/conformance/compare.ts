@@ -18,20 +18,27 @@ export interface Mismatch {
   readonly beyond: string | null;
 }
 
-export interface Agreement {
-  agreed: number;
-  listed: number;
-  open: number;
+/** How many values of a field agree, and what became of the others: the kind of the reason, or 'not listed'. */
+export class Agreement {
+  agreed = 0;
+  readonly others = new Map<string, number>();
+
+  other(kind: string): void {
+    this.others.set(kind, (this.others.get(kind) ?? 0) + 1);
+  }
+  get total(): number {
+    return [...this.others.values()].reduce((sum, count) => sum + count, this.agreed);
+  }
 }
 
-/** Counts by field, in the order of first use. */
+/** Counts by field, in the order of first use. Where neither has a value there is nothing to count. */
 export class Tally {
   readonly fields = new Map<string, Agreement>();
 
   of(field: string): Agreement {
     let counts = this.fields.get(field);
     if (counts === undefined) {
-      counts = { agreed: 0, listed: 0, open: 0 };
+      counts = new Agreement();
       this.fields.set(field, counts);
     }
     return counts;

@@ -1,30 +1,34 @@
 /** The counts in words. */
-import type { Tally } from './compare.ts';
-import type { Differences } from './differences.ts';
+import { Agreement, type Tally } from './compare.ts';
+import { type Differences, KINDS } from './differences.ts';
 
-function row(name: string, agreed: number, listed: number, total: number): string {
-  const share = total === 0 ? '' : `${((100 * agreed) / total).toFixed(2)} %`;
-  return [
-    name.padEnd(28),
-    String(agreed).padStart(8),
-    String(listed).padStart(8),
-    String(total).padStart(8),
-    share.padStart(10),
-  ].join(' ');
+export const NOT_LISTED = 'not listed';
+
+const COLUMNS = [...KINDS, NOT_LISTED];
+const NAME_WIDTH = 28;
+const WIDTH = 16;
+
+function row(name: string, cells: readonly (string | number)[]): string {
+  return name.padEnd(NAME_WIDTH) + cells.map((cell) => String(cell).padStart(WIDTH)).join('');
 }
 
-/** A line per field and one for all: values that agree, listed differences, and both with what is not listed. */
+function counts(name: string, agreement: Agreement): string {
+  const others = COLUMNS.map((kind) => agreement.others.get(kind) ?? 0);
+  return row(name, [agreement.total, agreement.agreed, ...others]);
+}
+
+/** A line per field and one for all: values compared, those that agree, and the differences by kind. */
 export function tallyLines(tally: Tally): string[] {
-  const all = { agreed: 0, listed: 0, total: 0 };
-  const lines = [...tally.fields].map(([field, { agreed, listed, open }]) => {
-    const total = agreed + listed + open;
+  const all = new Agreement();
+  for (const { agreed, others } of tally.fields.values()) {
     all.agreed += agreed;
-    all.listed += listed;
-    all.total += total;
-    return row(field, agreed, listed, total);
-  });
-  const head = `${'field'.padEnd(28)} ${'agreed'.padStart(8)} ${'listed'.padStart(8)} ${'of'.padStart(8)}`;
-  return [head, ...lines, row('all', all.agreed, all.listed, all.total)];
+    for (const [kind, count] of others) all.others.set(kind, (all.others.get(kind) ?? 0) + count);
+  }
+  return [
+    row('field', ['compared', 'agreed', ...COLUMNS]),
+    ...[...tally.fields].map(([field, agreement]) => counts(field, agreement)),
+    counts('all', all),
+  ];
 }
 
 /** A line per reason. */
