@@ -46,7 +46,7 @@ export interface TcpRecord extends TcpCounts {
   state: (typeof STATE_NAMES)[number];
   /** Handshakes begun under this key: above 1 where the ports were used again. */
   connections: number;
-  /** Seconds from SYN to the ACK that ends the handshake, null where it was not all seen. */
+  /** Seconds from the last SYN to the ACK that ends the handshake, null where it was not all seen. */
   rtt: number | null;
   forward: TcpCounts & {
     /** Mean seconds until data of this direction was acknowledged, as seen where the capture was taken. */
@@ -112,7 +112,8 @@ const Known = {
   hole: 0x40000,
   timed: 0x80000,
   fin: 0x100000,
-  lastWasKeepAlive: 0x200000,
+  /** The last segment was a keep-alive or a zero-window probe. */
+  lastWasProbe: 0x200000,
 } as const;
 
 /**
@@ -209,6 +210,9 @@ export class TcpTable {
   private set state(state: number) {
     this.w[this.base + STATE] = (this.w[this.base + STATE] & ~0xff) | state;
   }
+  private get inHandshake(): boolean {
+    return this.state === State.synSent || this.state === State.synReceived;
+  }
   private get client(): number {
     return this.w[this.base + STATE] >>> 8;
   }
@@ -241,28 +245,39 @@ export class TcpTable {
     let opens = false;
     if ((flags & TcpFlag.syn) !== 0) {
       opens = this.handshake(sequence, flags);
-    } else if (this.state === State.synReceived && direction === this.client && (flags & TcpFlag.ack) !== 0) {
+    } else if (this.inHandshake && direction === this.client && (flags & TcpFlag.ack) !== 0) {
+      // The client's ACK tells of a SYN/ACK even where none was captured.
+      if (this.state === State.synReceived)
+        this.setMoreDouble(RTT, now - this.d[this.base / 2 + TIMED_AT + direction]);
       this.state = State.established;
-      this.setMoreDouble(RTT, now - this.d[this.base / 2 + TIMED_AT + direction]);
     }
 
     // SYN and FIN each take one sequence number (RFC 9293 section 3.4).
     const span = length + ((flags & TcpFlag.syn) >> 1) + (flags & TcpFlag.fin);
     const ahead = (w[mine + WINDOW] & Known.next) === 0 ? 0 : (sequence - w[mine + NEXT]) | 0;
-    const keepAlive = ahead === -1 && length <= 1 && (flags & HANDSHAKE_OR_END) === 0;
-    if (keepAlive) {
-      this.tally(Count.keepAlive);
-      w[mine + WINDOW] |= Known.lastWasKeepAlive;
+    const plain = (flags & HANDSHAKE_OR_END) === 0;
+    const keepAlive = ahead === -1 && length <= 1 && plain;
+    // One byte sent into a closed window does not count as sent: it will come again, with those behind it.
+    const probe =
+      ahead === 0 && length === 1 && plain && (w[this.peer + WINDOW] & (Known.ack | 0xffff)) === Known.ack;
+    if (keepAlive || probe) {
+      if (keepAlive) this.tally(Count.keepAlive);
+      w[mine + WINDOW] |= Known.lastWasProbe;
     } else {
-      if ((flags & TcpFlag.ack) !== 0) this.acknowledge(acknowledgment, flags, window, length, ahead);
+      if ((flags & TcpFlag.ack) !== 0) {
+        const bare = plain && length === 0 && sequence === w[mine + NEXT];
+        this.acknowledge(acknowledgment, window, plain, bare);
+      }
       if (span > 0) this.data(sequence, span, ahead, length > 0);
-      w[mine + WINDOW] &= ~Known.lastWasKeepAlive;
+      else if ((w[mine + WINDOW] & Known.next) === 0) w[mine + NEXT] = sequence; // a guess, for repeated ACKs
+      w[mine + WINDOW] &= ~Known.lastWasProbe;
     }
     w[mine + WINDOW] = (w[mine + WINDOW] & ~0xffff) | window;
 
     if ((flags & TcpFlag.fin) !== 0) {
       w[mine + WINDOW] |= Known.fin;
-      this.state = (w[this.peer + WINDOW] & Known.fin) !== 0 ? State.closed : State.closing;
+      if (this.state !== State.reset)
+        this.state = (w[this.peer + WINDOW] & Known.fin) !== 0 ? State.closed : State.closing;
     }
     return opens;
   }
@@ -273,8 +288,10 @@ export class TcpTable {
       if (this.state === State.synSent && direction !== this.client) this.state = State.synReceived;
       return false;
     }
-    if (w[base + CONNECTIONS] > 0 && direction === this.client && sequence === w[base + CLIENT_ISN])
+    if (w[base + CONNECTIONS] > 0 && direction === this.client && sequence === w[base + CLIENT_ISN]) {
+      if (this.state === State.synSent) this.d[base / 2 + TIMED_AT + direction] = this.now;
       return false;
+    }
     // Ports used again: what was learnt of the old connection's numbers is void, its counts stay.
     w[this.mine + WINDOW] = 0;
     w[this.peer + WINDOW] = 0;
@@ -295,8 +312,7 @@ export class TcpTable {
     }
     if (ahead === 0) {
       // During the handshake the client's clock holds the time of its SYN.
-      const handshake = this.state === State.synSent || this.state === State.synReceived;
-      if (timed && !handshake && (w[mine + WINDOW] & Known.timed) === 0) {
+      if (timed && !this.inHandshake && (w[mine + WINDOW] & Known.timed) === 0) {
         w[mine + WINDOW] |= Known.timed;
         w[mine + TIMED] = end;
         d[this.base / 2 + TIMED_AT + direction] = now;
@@ -336,32 +352,26 @@ export class TcpTable {
     w[mine + WINDOW] &= ~Known.timed;
   }
 
-  private acknowledge(
-    acknowledgment: number,
-    flags: number,
-    window: number,
-    length: number,
-    ahead: number,
-  ): void {
+  /** @param bare no data, no SYN, FIN or RST, and all that this side sent lies before it */
+  private acknowledge(acknowledgment: number, window: number, plain: boolean, bare: boolean): void {
     const { w, mine, peer, direction } = this;
-    const plain = (flags & HANDSHAKE_OR_END) === 0;
     if (window === 0 && plain) this.tally(Count.zeroWindow);
+    const answersProbe = (w[peer + WINDOW] & Known.lastWasProbe) !== 0;
     if ((w[mine + WINDOW] & Known.ack) !== 0 && acknowledgment === w[mine + ACKED]) {
       // Wireshark's terms for a duplicate: nothing new in it, and not the answer to a keep-alive.
       if (
-        plain &&
-        length === 0 &&
-        ahead === 0 &&
+        bare &&
         window !== 0 &&
-        (w[mine + WINDOW] & Known.next) !== 0 &&
         window === (w[mine + WINDOW] & 0xffff) &&
-        (w[peer + WINDOW] & Known.lastWasKeepAlive) === 0
+        (w[peer + WINDOW] & Known.next) !== 0 &&
+        !answersProbe
       ) {
         this.tally(Count.duplicateAck);
         this.setMoreWord(direction, REPEATS, this.moreWord(direction, REPEATS) + 1);
       }
       return;
     }
+    if (answersProbe && acknowledgment === ((w[peer + NEXT] + 1) | 0)) w[peer + NEXT] = acknowledgment;
     if (this.moreWord(direction, REPEATS) > 0) this.setMoreWord(direction, REPEATS, 0);
     w[mine + ACKED] = acknowledgment;
     w[mine + WINDOW] |= Known.ack;
