@@ -74,10 +74,10 @@ export function thirdPartyCases(root: string): Case[] {
   return cases;
 }
 
-/** The version line of the tshark on PATH, null where there is none. */
+/** The tshark on PATH, null where there is none. */
 export function tsharkVersion(): string | null {
   const { status, stdout } = spawnSync('tshark', ['--version'], { encoding: 'utf8' });
-  return status === 0 ? stdout.split('\n')[0] : null;
+  return status === 0 ? (/^TShark \(Wireshark\) [\d.]*\d/.exec(stdout)?.[0] ?? null) : null;
 }
 
 function askTshark(path: string, columns: readonly string[], decodeAs: readonly string[]): Promise<Row[]> {
