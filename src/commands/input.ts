@@ -80,7 +80,7 @@ export function report(summary: SummaryRecord, context: Context, explain: boolea
   const { truncated, malformed, tooDeep } = summary.stopped;
   if (explain) {
     const odd = [
-      truncated > 0 ? `${countText(truncated)} cut by the capture length` : '',
+      truncated > 0 ? `${countText(truncated)} cut short` : '',
       malformed > 0 ? `${countText(malformed)} malformed` : '',
       tooDeep > 0 ? `${countText(tooDeep)} nested too deep` : '',
     ].filter((text) => text !== '');

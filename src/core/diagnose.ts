@@ -36,16 +36,20 @@ export function diagnose(dissector: Dissector, layers: Layers, frameStart: numbe
     text,
   });
   switch (layers.stop) {
-    case Stop.truncated:
+    case Stop.truncated: {
+      // A first fragment ends early without the capture having cut anything.
+      const what =
+        layers.fragment === 1 && layers.endOf(0) === layers.limitOf(0) ? 'first fragment' : 'capture';
       return remark(
         'truncated',
         'note',
         at,
         have,
         layers.partial
-          ? `capture ends ${have} bytes into ${name}, whose header takes ${minLength}`
-          : `capture ends with byte ${layers.endOf(layer) - frameStart}, ${layers.limitOf(layer) - layers.endOf(layer)} before ${name} does`,
+          ? `${what} ends ${have} bytes into ${name}, whose header takes ${minLength}`
+          : `${what} ends with byte ${layers.endOf(layer) - frameStart}, ${layers.limitOf(layer) - layers.endOf(layer)} before ${name} does`,
       );
+    }
     case Stop.malformed:
       if (layers.partial)
         return remark(
