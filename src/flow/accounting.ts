@@ -2,12 +2,12 @@
 
 import { acknowledgment, flags, headerLength, sequence, tcp, window } from '../../dissectors/tcp.ts';
 import type { Dissector } from '../core/dissector.ts';
-import type { Layers } from '../core/layers.ts';
+import { type Layers, Stop } from '../core/layers.ts';
 import { AddressKind, type FlowRoles, type Outline } from '../core/outline.ts';
 import type { FlowRole } from '../core/protocol.ts';
 import type { Registry } from '../core/registry.ts';
 import type { Packet, PacketSink } from '../pipeline.ts';
-import { Fragments, type Waiting } from './fragments.ts';
+import { type Datagram, Fragments } from './fragments.ts';
 import { Interner } from './interner.ts';
 import { NO_OPTIONS, OptionSets } from './options.ts';
 import { Double, Flag, FlowTable, Key, Word } from './table.ts';
@@ -111,7 +111,7 @@ export class FlowAccounting implements PacketSink {
     this.count(id, this.direction, bytes, length, seconds, nanoseconds, options);
     const { transport } = outline;
     if (transport >= 0 && layers.protocol(transport) === this.tcpNumber) {
-      this.tcpSegment(view, layers, transport, id, seconds, nanoseconds);
+      this.tcpSegment(view, layers, transport, id, true, seconds, nanoseconds);
     }
   }
 
@@ -136,14 +136,18 @@ export class FlowAccounting implements PacketSink {
     touch(w, b, seconds, nanoseconds);
     const endpoints = w[b + Word.endpoints + direction];
     if (endpoints !== this.tunnelEndpoints) {
-      if (endpoints >= 0) this.rememberEndpoints(w[b + Word.path + direction], endpoints);
+      if (endpoints >= 0) this.rememberEndpoints(w[b + Word.path], endpoints);
       w[b + Word.endpoints + direction] = this.tunnelEndpoints;
     }
-    if (options !== NO_OPTIONS) {
-      if (w[b + Word.optionSet] === -1) w[b + Word.optionSet] = options;
-      if (w[b + Word.optionSet] === options) w[b + Word.optionPackets]++;
-      else this.optionSets.countOther(id, options);
-    }
+    if (options !== NO_OPTIONS) this.countOptions(id, options, 1);
+  }
+
+  private countOptions(id: number, set: number, packets: number): void {
+    const w = this.table.words(id);
+    const b = this.table.base(id);
+    if (w[b + Word.optionSet] === -1) w[b + Word.optionSet] = set;
+    if (w[b + Word.optionSet] === set) w[b + Word.optionPackets] += packets;
+    else this.optionSets.countOther(id, set, packets);
   }
 
   private rememberEndpoints(path: number, endpoints: number): void {
@@ -162,60 +166,97 @@ export class FlowAccounting implements PacketSink {
     outline: Outline,
     options: number,
   ): void {
-    const { roles, fragments } = this;
     const last = layers.ownCount - 1;
-    const part = (layer: number) =>
-      roles.protocols[layers.protocol(layer)].flow?.fragment?.part(view, layers.start(layer)) ?? 0;
-    const datagramOf = (layer: number) =>
-      fragments.datagram(view, layers, roles, layer, this.pathAt(outline, layer));
     const bytes = length - (outline.innerStart - frameStart);
-    const later = layers.fragment === 2 ? datagramOf(last) : null;
-    const inside = length - (layers.bodyOf(last) - frameStart);
+    // What an ICMP error quotes is no fragment itself.
+    const isLater = layers.fragment === 2 && layers.quoted < 0;
+    const later = isLater ? this.datagramAt(view, layers, outline, last) : null;
 
     let id: number;
     let { direction } = this;
     if (later !== null && later.flow >= 0) {
       id = later.flow;
       direction = later.direction;
-      const deeper = this.table.word(id, Word.path + direction) !== this.tunnelPath;
-      if (deeper) this.tunnelEndpoints = this.table.word(id, Word.endpoints + direction);
-      this.count(id, direction, deeper ? inside : bytes, length, seconds, nanoseconds, options);
+      const tunnelled = later.tunnelEndpoints >= 0;
+      if (tunnelled) this.tunnelEndpoints = later.tunnelEndpoints;
+      const inside = length - (layers.bodyOf(last) - frameStart);
+      this.count(id, direction, tunnelled ? inside : bytes, length, seconds, nanoseconds, options);
     } else {
       id = this.flowFor(this.readKey(view, layers, outline));
       direction = this.direction;
       this.count(id, direction, bytes, length, seconds, nanoseconds, options);
-      if (later !== null) later.wait(id, direction, bytes, inside, length, seconds, nanoseconds);
+      if (later !== null) {
+        const inside = length - (layers.bodyOf(last) - frameStart);
+        later.wait(id, direction, bytes, inside, length, seconds, nanoseconds, options);
+      }
     }
-    for (let layer = 0; layer <= last; layer++) {
-      if (part(layer) !== 1) continue;
-      const datagram = datagramOf(layer);
+    const { transport } = outline;
+    const segment = !isLater && transport >= 0 && layers.protocol(transport) === this.tcpNumber;
+    // Of a segment in fragments the end is not here.
+    let whole = true;
+    const readable = layers.quoted < 0 && (layers.partial || layers.refused) ? last - 1 : last;
+    for (let layer = 0; layer <= readable; layer++) {
+      if (this.part(view, layers, layer) !== 1) continue;
+      const datagram = this.datagramAt(view, layers, outline, layer);
       datagram.flow = id;
       datagram.direction = direction;
-      if (datagram.waiting !== null) this.moveWaiting(datagram.waiting, id, direction);
-      datagram.waiting = null;
+      datagram.tunnelEndpoints = this.beginsTunnel(layers, outline, layer) ? this.tunnelEndpoints : -1;
+      if (datagram.waiting !== null) this.moveWaiting(datagram, id, direction);
+      if (layer >= outline.network) whole = false;
     }
+    if (segment) this.tcpSegment(view, layers, transport, id, whole, seconds, nanoseconds);
   }
 
-  /** Path of the tunnels that layer `layer` is in. */
-  private pathAt(outline: Outline, layer: number): number {
+  /** 0: layer `layer` holds no fragment, 1: a first one, 2: a later one. */
+  private part(view: DataView, layers: Layers, layer: number): number {
+    return this.roles.protocols[layers.protocol(layer)].flow?.fragment?.part(view, layers.start(layer)) ?? 0;
+  }
+
+  /** The layer with the addresses of fragment layer `layer`: itself, or IPv6 some extension headers before it. */
+  private networkOf(layers: Layers, layer: number): number {
+    let network = layer;
+    while (network > 0 && this.roles.addressKind[layers.protocol(network)] === AddressKind.none) network--;
+    return network;
+  }
+
+  private beginsTunnel(layers: Layers, outline: Outline, layer: number): boolean {
+    const { tunnelCount } = outline;
+    return tunnelCount > 0 && outline.tunnelLayer(tunnelCount - 1) >= this.networkOf(layers, layer);
+  }
+
+  private datagramAt(view: DataView, layers: Layers, outline: Outline, layer: number): Datagram {
+    const network = this.networkOf(layers, layer);
     let path = this.tunnelPath;
-    for (let i = outline.tunnelCount - 1; i >= 0 && path !== NO_PATH && outline.tunnelLayer(i) >= layer; i--)
+    for (let i = outline.tunnelCount - 1; i >= 0 && path !== NO_PATH; i--) {
+      if (outline.tunnelLayer(i) < network) break;
       path = this.paths.parent(path);
-    return path;
+    }
+    return this.fragments.datagram(view, layers, this.roles, layer, network, path);
   }
 
-  private moveWaiting(waiting: Waiting, to: number, direction: number): void {
+  /** The first fragment has come: those that waited for it belong to its flow. */
+  private moveWaiting(datagram: Datagram, to: number, direction: number): void {
     const { table } = this;
-    const deeper =
-      table.word(to, Word.path + direction) !== table.word(waiting.flow, Word.path + waiting.direction);
-    table.addPackets(waiting.flow, waiting.direction, -waiting.packets);
-    table.addDouble(waiting.flow, Double.bytes + waiting.direction, -waiting.bytes);
-    table.addDouble(waiting.flow, Double.outerBytes + waiting.direction, -waiting.outerBytes);
+    const waiting = datagram.waiting!;
+    const { flow } = waiting;
+    datagram.waiting = null;
+    table.addPackets(flow, waiting.direction, -waiting.packets);
+    table.addDouble(flow, Double.bytes + waiting.direction, -waiting.bytes);
+    table.addDouble(flow, Double.outerBytes + waiting.direction, -waiting.outerBytes);
+    const bytes = datagram.tunnelEndpoints >= 0 ? waiting.innerBytes : waiting.bytes;
     table.addPackets(to, direction, waiting.packets);
-    table.addDouble(to, Double.bytes + direction, deeper ? waiting.innerBytes : waiting.bytes);
+    table.addDouble(to, Double.bytes + direction, bytes);
     table.addDouble(to, Double.outerBytes + direction, waiting.outerBytes);
+    for (const [set, packets] of waiting.options) {
+      if (set === NO_OPTIONS) continue;
+      this.countOptions(flow, set, -packets);
+      this.countOptions(to, set, packets);
+    }
     touch(table.words(to), table.base(to), waiting.firstSeconds, waiting.firstNanoseconds);
     touch(table.words(to), table.base(to), waiting.lastSeconds, waiting.lastNanoseconds);
+    if (table.packets(flow, 0) + table.packets(flow, 1) > 0) return;
+    table.setWord(flow, Word.flags, table.word(flow, Word.flags) & ~Flag.timed);
+    if (table.word(flow, Word.otherHalf) > 0) this.separate(flow);
   }
 
   private enterTunnel(view: DataView, layers: Layers, outline: Outline, i: number): void {
@@ -245,6 +286,8 @@ export class FlowAccounting implements PacketSink {
   private readOptions(view: DataView, layers: Layers, layer: number, options: number): number {
     const list = this.optionLists[layers.protocol(layer)];
     if (list === null) return options;
+    // Options that claim to run past the datagram are not options: what lies there may be anything.
+    if (layers.stop === Stop.malformed && layer === layers.ownCount - 1) return options;
     const end = layers.bodyOf(layer);
     let set = options;
     for (let at = layers.start(layer) + list.from; at + list.minimum <= end; ) {
@@ -274,7 +317,7 @@ export class FlowAccounting implements PacketSink {
     } else if (last >= 0) {
       protocol = layers.protocol(last);
       // A later fragment names its protocol, though its ports are elsewhere.
-      if (layers.fragment === 2) {
+      if (layers.fragment === 2 && layers.quoted < 0) {
         const next = this.dissector.lookup(layers.table, layers.key);
         if (next >= 0) protocol = next;
       } else {
@@ -292,97 +335,80 @@ export class FlowAccounting implements PacketSink {
     key[Key.ports] = swapped && transport >= 0 ? (b << 16) | a : (a << 16) | b;
     key[Key.path] = this.tunnelPath;
     key[Key.identity] = protocol | (kind << KIND_SHIFT);
-    return this.table.hash(false);
+    return this.table.hash(this.tunnelPath);
   }
 
   private flowFor(hash: number): number {
     const { table, direction } = this;
-    const path = this.tunnelPath;
     const id = table.find(hash);
     if (id >= 0) {
       const w = table.words(id);
       const b = table.base(id);
-      if ((w[b + Word.flags] & Flag.joined) !== 0 && w[b + Word.path + direction] !== path)
-        this.split(id, direction);
+      // With both directions it is whole by itself: what was taken for its other half is another conversation.
+      if (w[b + Word.otherHalf] > 0 && w[b + Word.packets + direction] === 0) this.separate(id);
       return id;
-    }
-    const joinable = this.vniKey === 'auto' && path !== NO_PATH;
-    const looseHash = joinable ? table.hash(true) : 0;
-    if (joinable) {
-      const other = this.reverseWithOtherVni(looseHash);
-      if (other >= 0) {
-        table.setWord(other, Word.path + direction, path);
-        table.setWord(other, Word.flags, table.word(other, Word.flags) | Flag.joined);
-        table.link(hash, other);
-        return other;
-      }
     }
     const created = table.append();
     if (direction === 1) table.setWord(created, Word.flags, Flag.forwardBA);
     table.link(hash, created);
-    if (joinable) table.link(looseHash, created);
+    if (this.vniKey === 'auto' && this.tunnelPath !== NO_PATH) this.findOtherHalf(created);
     return created;
   }
 
   /**
-   * A flow of the same inner addresses and ports, seen so far in the other direction only, between the same tunnel
-   * endpoints under another VNI: the other half of this conversation (Cilium puts the sender's identity in the VNI).
+   * Joins a new entry to one of the same inner addresses and ports, seen so far in the other direction only, between the
+   * same tunnel endpoints under another VNI: the other half of this conversation (Cilium puts the sender's identity in
+   * the VNI). Entries that wait for that are found by conversation, direction and endpoints; the latest is the one.
    */
-  private reverseWithOtherVni(looseHash: number): number {
-    const { table, direction, paths } = this;
-    const path = this.tunnelPath;
+  private findOtherHalf(id: number): void {
+    const { table, direction } = this;
     const reversed = this.endpoints.reverse(this.tunnelEndpoints);
-    return table.findWhere(
-      looseHash,
-      (id) =>
-        table.packets(id, direction) === 0 &&
-        (table.word(id, Word.flags) & Flag.joined) === 0 &&
-        table.word(id, Word.endpoints + 1 - direction) === reversed &&
-        paths.sameShape(table.word(id, Word.path), path),
+    const other = table.findConversation(table.hash(halfNumber(reversed, 1 - direction)));
+    if (other >= 0 && this.isOtherHalf(other, reversed)) {
+      table.setWord(id, Word.otherHalf, other + 1);
+      table.setWord(other, Word.otherHalf, id + 1);
+      table.setWord(id, Word.flags, table.word(other, Word.flags) & Flag.forwardBA);
+      table.setWord(id, Word.tcp, table.word(other, Word.tcp));
+      return;
+    }
+    const hash = table.hash(halfNumber(this.tunnelEndpoints, direction));
+    const before = table.findConversation(hash);
+    if (before < 0) table.link(hash, id);
+    else table.relink(hash, before, id);
+  }
+
+  private isOtherHalf(other: number, endpoints: number): boolean {
+    const { table, direction } = this;
+    return (
+      table.packets(other, direction) === 0 &&
+      table.packets(other, 1 - direction) > 0 &&
+      table.word(other, Word.otherHalf) === 0 &&
+      table.word(other, Word.endpoints + 1 - direction) === endpoints &&
+      this.paths.sameShape(table.word(other, Word.path), this.tunnelPath)
     );
   }
 
-  /**
-   * A packet in `direction` uses the path of the other one: the flow is whole by itself, so what was joined to it is
-   * another conversation and gets an entry of its own.
-   */
-  private split(id: number, direction: number): void {
+  /** Undoes what `findOtherHalf` did to `id`. */
+  private separate(id: number): void {
     const { table } = this;
-    const savedKey = table.key.slice();
-    table.loadKey(id, direction);
-    const hash = table.hash(false);
-    const other = table.append();
-    table.relink(hash, id, other);
-    table.key.set(savedKey);
-    const from = table.words(id);
-    const f = table.base(id);
-    const to = table.words(other);
-    const o = table.base(other);
-    table.addPackets(other, direction, table.packets(id, direction));
-    table.addPackets(id, direction, -table.packets(id, direction));
-    for (const double of [Double.bytes + direction, Double.outerBytes + direction]) {
-      table.addDouble(other, double, table.double(id, double));
-      table.addDouble(id, double, -table.double(id, double));
-    }
-    for (const i of [Word.firstSeconds, Word.firstNanoseconds, Word.lastSeconds, Word.lastNanoseconds]) {
-      to[o + i] = from[f + i];
-    }
-    to[o + Word.endpoints + direction] = from[f + Word.endpoints + direction];
-    to[o + Word.flags] = Flag.timed | (direction === 1 ? Flag.forwardBA : 0);
-    from[f + Word.endpoints + direction] = -1;
-    from[f + Word.path + direction] = from[f + Word.path + 1 - direction];
-    from[f + Word.flags] = Flag.timed | (direction === 0 ? Flag.forwardBA : 0);
-    if (from[f + Word.tcp] >= 0) {
-      this.tcp.forget(from[f + Word.tcp], direction);
-      to[o + Word.tcp] = this.tcp.append();
+    const other = table.word(id, Word.otherHalf) - 1;
+    const younger = id > other ? id : other;
+    for (const half of [id, other]) {
+      const direction = table.packets(half, 1) > 0 ? 1 : 0;
+      table.setWord(half, Word.otherHalf, 0);
+      table.setWord(half, Word.flags, (table.word(half, Word.flags) & ~Flag.forwardBA) | direction);
+      const tcp = table.word(half, Word.tcp);
+      if (half === younger && tcp >= 0) table.setWord(half, Word.tcp, this.tcp.split(tcp, direction));
     }
   }
 
+  /** @param whole false where the segment's end is in another fragment */
   private tcpSegment(
     view: DataView,
     layers: Layers,
     layer: number,
     id: number,
+    whole: boolean,
     seconds: number,
     nanoseconds: number,
   ): void {
@@ -390,9 +416,14 @@ export class FlowAccounting implements PacketSink {
     const start = layers.start(layer);
     if (layers.endOf(layer) - start < tcp.minLength) return;
     if (Number.isNaN(this.clockStart)) this.clockStart = seconds;
-    const w = this.table.words(id);
-    const b = this.table.base(id);
-    if (w[b + Word.tcp] < 0) w[b + Word.tcp] = this.tcp.append();
+    const { table } = this;
+    const w = table.words(id);
+    const b = table.base(id);
+    const other = w[b + Word.otherHalf] - 1;
+    if (w[b + Word.tcp] < 0) {
+      w[b + Word.tcp] = this.tcp.append();
+      if (other >= 0) table.setWord(other, Word.tcp, w[b + Word.tcp]);
+    }
     const payload = layers.limitOf(layer) - start - headerLength.read(view, start) * 4;
     const opens = this.tcp.segment(
       w[b + Word.tcp],
@@ -404,28 +435,39 @@ export class FlowAccounting implements PacketSink {
       payload > 0 ? payload : 0,
       (seconds - this.clockStart) * 1e9 + nanoseconds,
     );
-    if (opens)
+    if (!whole) this.tcp.lose(w[b + Word.tcp], direction);
+    if (opens) {
       w[b + Word.flags] = (w[b + Word.flags] & ~Flag.forwardBA) | (direction === 1 ? Flag.forwardBA : 0);
+      if (other >= 0) table.setWord(other, Word.flags, w[b + Word.flags]);
+    }
   }
 }
 
-/** Widens an entry's time span to hold a packet's time. */
+/** Stands for all paths between `endpoints` in a hash: negative, which no path is. */
+function halfNumber(endpoints: number, direction: number): number {
+  return ~(2 * endpoints + direction);
+}
+
+/** Widens an entry's time span to hold a packet's time. Seconds that do not fit count as the first or last moment that does. */
 function touch(w: Int32Array, b: number, seconds: number, nanoseconds: number): void {
-  const whole = seconds < 0 ? 0 : seconds > 0xffffffff ? 0xffffffff : seconds;
+  if (seconds < 0) touchAt(w, b, 0, 0);
+  else if (seconds > 0xffffffff) touchAt(w, b, 0xffffffff, 999_999_999);
+  else touchAt(w, b, seconds, nanoseconds);
+}
+
+function touchAt(w: Int32Array, b: number, seconds: number, nanoseconds: number): void {
+  const timed = (w[b + Word.flags] & Flag.timed) !== 0;
   const last = w[b + Word.lastSeconds] >>> 0;
-  if (whole > last || (whole === last && nanoseconds >= w[b + Word.lastNanoseconds])) {
-    w[b + Word.lastSeconds] = whole;
+  const isLast = seconds > last || (seconds === last && nanoseconds >= w[b + Word.lastNanoseconds]);
+  if (!timed || isLast) {
+    w[b + Word.lastSeconds] = seconds;
     w[b + Word.lastNanoseconds] = nanoseconds;
+    if (timed) return;
   }
   const first = w[b + Word.firstSeconds] >>> 0;
-  if ((w[b + Word.flags] & Flag.timed) === 0) {
+  if (!timed || seconds < first || (seconds === first && nanoseconds < w[b + Word.firstNanoseconds])) {
     w[b + Word.flags] |= Flag.timed;
-    w[b + Word.firstSeconds] = whole;
-    w[b + Word.firstNanoseconds] = nanoseconds;
-    w[b + Word.lastSeconds] = whole;
-    w[b + Word.lastNanoseconds] = nanoseconds;
-  } else if (whole < first || (whole === first && nanoseconds < w[b + Word.firstNanoseconds])) {
-    w[b + Word.firstSeconds] = whole;
+    w[b + Word.firstSeconds] = seconds;
     w[b + Word.firstNanoseconds] = nanoseconds;
   }
 }

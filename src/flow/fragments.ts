@@ -12,11 +12,13 @@ import { hexText } from '../core/text.ts';
 /** Datagrams remembered at once; the oldest is forgotten first. */
 const MAXIMUM = 4096;
 
-/** Where a fragment that waits for its datagram's first one was accounted meanwhile. */
+/** Where fragments that wait for their datagram's first one were accounted meanwhile. */
 export interface Waiting {
   readonly flow: number;
   readonly direction: number;
   packets: number;
+  /** Packets by set of options. */
+  readonly options: Map<number, number>;
   /** As accounted, and as they count inside the tunnel that the first fragment may turn out to hold. */
   bytes: number;
   innerBytes: number;
@@ -31,6 +33,8 @@ export class Datagram {
   /** Flow and direction of the first fragment, -1 while it has not been seen. */
   flow = -1;
   direction = 0;
+  /** Endpoints of the tunnels that the first fragment turned out to begin, -1 where it began none. */
+  tunnelEndpoints = -1;
   waiting: Waiting | null = null;
 
   /** A later fragment came before the first and was accounted as the arguments say. */
@@ -42,11 +46,13 @@ export class Datagram {
     outerBytes: number,
     seconds: number,
     nanoseconds: number,
+    options: number,
   ): void {
     this.waiting ??= {
       flow,
       direction,
       packets: 0,
+      options: new Map(),
       bytes: 0,
       innerBytes: 0,
       outerBytes: 0,
@@ -62,15 +68,28 @@ export class Datagram {
     waiting.outerBytes += outerBytes;
     waiting.lastSeconds = seconds;
     waiting.lastNanoseconds = nanoseconds;
+    waiting.options.set(options, (waiting.options.get(options) ?? 0) + 1);
   }
 }
 
 export class Fragments {
   private readonly datagrams = new Map<string, Datagram>();
 
-  /** The datagram that layer `layer` holds a fragment of; made where it is new. */
-  datagram(view: DataView, layers: Layers, roles: FlowRoles, layer: number, path: number): Datagram {
-    const key = this.key(view, layers, roles, layer, path);
+  /** The datagram that layer `layer` holds a fragment of, sent between the addresses of layer `network`. */
+  datagram(
+    view: DataView,
+    layers: Layers,
+    roles: FlowRoles,
+    layer: number,
+    network: number,
+    path: number,
+  ): Datagram {
+    const { identification } = roles.protocols[layers.protocol(layer)].flow!.fragment!;
+    const start = layers.start(network);
+    const ends = roles.protocols[layers.protocol(network)].flow?.addresses
+      ?.map((field) => hexText(view, start + field.at, start + field.at + field.size))
+      .join(' ');
+    const key = `${path} ${ends} ${identification(view, layers.start(layer))}`;
     let datagram = this.datagrams.get(key);
     if (datagram === undefined) {
       if (this.datagrams.size >= MAXIMUM) this.datagrams.delete(this.datagrams.keys().next().value!);
@@ -78,18 +97,5 @@ export class Fragments {
       this.datagrams.set(key, datagram);
     }
     return datagram;
-  }
-
-  private key(view: DataView, layers: Layers, roles: FlowRoles, layer: number, path: number): string {
-    const { identification } = roles.protocols[layers.protocol(layer)].flow!.fragment!;
-    // The addresses are in this layer, or in the IPv6 header some extension headers before it.
-    let network = layer;
-    while (network > 0 && roles.protocols[layers.protocol(network)].flow?.addresses === undefined) network--;
-    const addresses = roles.protocols[layers.protocol(network)].flow?.addresses;
-    const start = layers.start(network);
-    const ends = addresses
-      ?.map((field) => hexText(view, start + field.at, start + field.at + field.size))
-      .join(' ');
-    return `${path} ${ends} ${identification(view, layers.start(layer))}`;
   }
 }

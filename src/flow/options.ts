@@ -37,7 +37,7 @@ export class OptionSets {
     return this.interner.intern();
   }
 
-  countOther(flow: number, set: number): void {
+  countOther(flow: number, set: number, packets: number): void {
     this.others.key[0] = flow;
     this.others.key[1] = set;
     const id = this.others.intern();
@@ -46,7 +46,7 @@ export class OptionSets {
       grown.set(this.otherPackets);
       this.otherPackets = grown;
     }
-    this.otherPackets[id]++;
+    this.otherPackets[id] += packets;
   }
 
   /** Packets by set beyond the first, for all flows, as [flow, set, packets]. */
@@ -58,6 +58,7 @@ export class OptionSets {
 
   /** Adds `packets` packets that carried `set` to `counts`; an option that is twice in a set counts once. */
   addTo(counts: Map<string, OptionCount>, set: number, packets: number): void {
+    if (packets === 0) return;
     const seen = new Set<string>();
     for (let at = set; at > NO_OPTIONS; at = this.interner.word(at, 0)) {
       const table = this.tables[this.interner.word(at, 1)];

@@ -3,7 +3,7 @@ import type { AddressKind } from '../core/outline.ts';
 import { timeText } from '../core/text.ts';
 import { type FlowAccounting, NO_PROTOCOL } from './accounting.ts';
 import type { OptionCount } from './options.ts';
-import { Double, Flag, Word } from './table.ts';
+import { Double, Flag, type FlowTable, Word } from './table.ts';
 import { seconds, type TcpRecord } from './tcp.ts';
 import { addressText } from './tunnels.ts';
 
@@ -66,7 +66,10 @@ export const FLOW_SORTS = [
 ] as const;
 export type FlowSort = (typeof FLOW_SORTS)[number];
 
-/** Reads flows out of an accounting. Entries that lost all their packets to other flows are not flows. */
+/**
+ * Reads flows out of an accounting. Entries that lost all their packets to other flows are not flows, and two that are
+ * halves of one conversation are one flow, which goes by the number of the earlier.
+ */
 export class FlowRecords {
   private readonly accounting: FlowAccounting;
   /** Option sets beyond a flow's first, by flow. */
@@ -81,25 +84,61 @@ export class FlowRecords {
     }
   }
 
-  packets(id: number): number {
+  /** The other half of the flow, -1 where there is none. */
+  private otherHalf(id: number): number {
+    return this.accounting.table.word(id, Word.otherHalf) - 1;
+  }
+
+  /** Entry of the flow's packets in `direction`. */
+  private half(id: number, direction: number): number {
+    const other = this.otherHalf(id);
+    return other >= 0 && this.accounting.table.packets(id, direction) === 0 ? other : id;
+  }
+
+  private forward(id: number): number {
+    return (this.accounting.table.word(id, Word.flags) & Flag.forwardBA) !== 0 ? 1 : 0;
+  }
+
+  private direction(id: number, direction: number): DirectionRecord {
     const { table } = this.accounting;
-    return table.packets(id, 0) + table.packets(id, 1);
+    const half = this.half(id, direction);
+    return {
+      packets: table.packets(half, direction),
+      bytes: table.double(half, Double.bytes + direction),
+    };
+  }
+
+  private packets(id: number): number {
+    return this.direction(id, 0).packets + this.direction(id, 1).packets;
   }
 
   private bytes(id: number): number {
-    const { table } = this.accounting;
-    return table.double(id, Double.bytes) + table.double(id, Double.bytes + 1);
+    return this.direction(id, 0).bytes + this.direction(id, 1).bytes;
   }
 
-  private time(id: number, word: number): number {
+  private outerBytes(id: number): number {
     const { table } = this.accounting;
-    return (table.word(id, word) >>> 0) + table.word(id, word + 1) / 1e9;
+    const of = (direction: number) => table.double(this.half(id, direction), Double.outerBytes + direction);
+    return of(0) + of(1);
+  }
+
+  /** Times of the first and the last packet. */
+  private span(id: number): [first: Time, last: Time] {
+    const { table } = this.accounting;
+    const [first, last] = entrySpan(table, id);
+    const other = this.otherHalf(id);
+    if (other < 0) return [first, last];
+    const [otherFirst, otherLast] = entrySpan(table, other);
+    return [before(otherFirst, first) ? otherFirst : first, before(last, otherLast) ? otherLast : last];
   }
 
   /** Numbers of all flows, in the order of their first packets. */
   ids(): number[] {
     const ids: number[] = [];
-    for (let id = 0; id < this.accounting.table.size; id++) if (this.packets(id) > 0) ids.push(id);
+    for (let id = 0; id < this.accounting.table.size; id++) {
+      const other = this.otherHalf(id);
+      if (!(other >= 0 && other < id) && this.packets(id) > 0) ids.push(id);
+    }
     return ids;
   }
 
@@ -118,13 +157,13 @@ export class FlowRecords {
       case 'packets':
         return (id) => this.packets(id);
       case 'first':
-        return (id) => -this.time(id, Word.firstSeconds);
+        return (id) => -inSeconds(this.span(id)[0]);
       case 'last':
-        return (id) => this.time(id, Word.lastSeconds);
+        return (id) => inSeconds(this.span(id)[1]);
       case 'duration':
-        return (id) => this.time(id, Word.lastSeconds) - this.time(id, Word.firstSeconds);
+        return (id) => duration(...this.span(id));
       case 'vni':
-        return (id) => -(this.accounting.paths.vni(this.accounting.table.word(id, Word.path)) ?? -1);
+        return (id) => -(this.vni(id, this.forward(id)) ?? -1);
       case 'retransmissions':
         return (id) => {
           const tcp = this.accounting.table.word(id, Word.tcp);
@@ -133,7 +172,12 @@ export class FlowRecords {
     }
   }
 
-  /** Adds the options of flow `id` to `counts`. */
+  private vni(id: number, direction: number): number | null {
+    const { table, paths } = this.accounting;
+    return paths.vni(table.word(this.half(id, direction), Word.path));
+  }
+
+  /** Adds the options of entry `id` to `counts`. */
   addOptions(counts: Map<string, OptionCount>, id: number): void {
     const { table, optionSets } = this.accounting;
     const set = table.word(id, Word.optionSet);
@@ -152,10 +196,10 @@ export class FlowRecords {
 
   record(id: number): FlowRecord {
     const { accounting } = this;
-    const { table, paths, registry } = accounting;
+    const { table, registry } = accounting;
     const w = table.words(id);
     const b = table.base(id);
-    const forward = (w[b + Word.flags] & Flag.forwardBA) !== 0 ? 1 : 0;
+    const forward = this.forward(id);
     const identity = w[b + Word.identity];
     const protocol = identity & 0xffff;
     const definition = protocol === NO_PROTOCOL ? undefined : registry.protocols[protocol];
@@ -168,18 +212,14 @@ export class FlowRecords {
     const portB = w[b + Word.ports] & 0xffff;
     // A later fragment whose first one was not seen has a protocol with ports, but no ports.
     const hasPorts = definition?.flow?.ports !== undefined && w[b + Word.ports] !== 0;
-    const direction = (d: number): DirectionRecord => ({
-      packets: table.packets(id, d),
-      bytes: table.double(id, Double.bytes + d),
-    });
-    const there = direction(forward);
-    const back = direction(1 - forward);
-    const vni = paths.vni(w[b + Word.path + forward]);
-    const reverseVni = paths.vni(w[b + Word.path + 1 - forward]);
-    const first = [w[b + Word.firstSeconds] >>> 0, w[b + Word.firstNanoseconds]];
-    const last = [w[b + Word.lastSeconds] >>> 0, w[b + Word.lastNanoseconds]];
+    const there = this.direction(id, forward);
+    const back = this.direction(id, 1 - forward);
+    const vni = this.vni(id, forward);
+    const reverseVni = this.vni(id, 1 - forward);
+    const [first, last] = this.span(id);
     const options = new Map<string, OptionCount>();
     this.addOptions(options, id);
+    if (this.otherHalf(id) >= 0) this.addOptions(options, this.otherHalf(id));
 
     const record: FlowRecord = {
       type: 'flow',
@@ -196,25 +236,48 @@ export class FlowRecords {
       bytes: there.bytes + back.bytes,
       forward: there,
       reverse: back,
-      outerBytes: table.double(id, Double.outerBytes) + table.double(id, Double.outerBytes + 1),
-      first: timeText(first[0], first[1]),
-      last: timeText(last[0], last[1]),
-      duration: seconds((last[0] - first[0]) * 1e9 + last[1] - first[1]),
+      outerBytes: this.outerBytes(id),
+      first: timeText(...first),
+      last: timeText(...last),
+      duration: duration(first, last),
       options: this.optionRecords(options),
     };
     if (w[b + Word.tcp] >= 0) record.tcp = accounting.tcp.record(w[b + Word.tcp], forward);
-    if (definition?.flow?.conversation)
+    // Of a later fragment alone the type is not known.
+    if (definition?.flow?.conversation && w[b + Word.ports] !== 0)
       record.icmp = { type: portA & 0xff, id: (portA & HAS_IDENTIFIER) !== 0 ? portB : null };
     return record;
   }
 
   private tunnels(id: number, forward: number): FlowTunnelRecord[] {
     const { table, paths, endpoints } = this.accounting;
-    const levels = paths.levels(table.word(id, Word.path + forward));
-    const seen = table.word(id, Word.endpoints + forward);
+    const half = this.half(id, forward);
+    const levels = paths.levels(table.word(half, Word.path));
+    const seen = table.word(half, Word.endpoints + forward);
     const ends = endpoints.levels(
       seen >= 0 ? seen : endpoints.reverse(Math.max(0, table.word(id, Word.endpoints + 1 - forward))),
     );
     return levels.map((level, i) => ({ ...level, ...(ends[i] ?? { src: null, dst: null, dstPort: null }) }));
   }
+}
+
+/** Seconds and nanoseconds. */
+export type Time = readonly [seconds: number, nanoseconds: number];
+
+/** Times of the first and the last packet of an entry. */
+export function entrySpan(table: FlowTable, id: number): [first: Time, last: Time] {
+  const time = (word: number): Time => [table.word(id, word) >>> 0, table.word(id, word + 1)];
+  return [time(Word.firstSeconds), time(Word.lastSeconds)];
+}
+
+export function before(a: Time, b: Time): boolean {
+  return a[0] < b[0] || (a[0] === b[0] && a[1] < b[1]);
+}
+
+function inSeconds([whole, nanoseconds]: Time): number {
+  return whole + nanoseconds / 1e9;
+}
+
+function duration(first: Time, last: Time): number {
+  return seconds((last[0] - first[0]) * 1e9 + last[1] - first[1]);
 }

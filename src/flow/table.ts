@@ -15,8 +15,10 @@ export const Word = {
   b: 1,
   /** Port of A in the upper half, of B in the lower; what tells conversations apart where there are no ports. */
   ports: 2,
-  /** Tunnel paths of the two directions: equal unless the directions were joined. */
+  /** Tunnel path. */
   path: 3,
+  /** Entry + 1 of the other direction of the conversation, where that uses another path; 0 for none. */
+  otherHalf: 4,
   /** Number of the flow's protocol (16 bits), address kind (2 bits at 16): part of the key. */
   identity: 5,
   /** Bits of `Flag`. */
@@ -48,10 +50,8 @@ export const Double = { bytes: 6, outerBytes: 10 } as const;
 export const Flag = {
   /** Forward is from B to A. */
   forwardBA: 1,
-  /** The two directions use different paths and were joined. */
-  joined: 2,
   /** The times are set. */
-  timed: 4,
+  timed: 2,
 } as const;
 
 /** Words of `FlowTable.key`. */
@@ -120,17 +120,17 @@ export class FlowTable {
     this.carries.set(2 * id + direction, (this.carries.get(2 * id + direction) ?? 0) + 1);
   }
 
-  /** Hash of `key`; with `loose`, of everything in it but the path, for joining directions. */
-  hash(loose: boolean): number {
+  /** Hash of `key`; `path` is the one in it, or a negative number that stands for several. */
+  hash(path: number): number {
     const { key } = this;
     let h = mix(mix(mix(mix(this.seed, key[Key.a]), key[Key.b]), key[Key.ports]), key[Key.identity]);
     if (key[5] | key[6] | key[7] | key[8] | key[9] | key[10]) {
       for (let i = Key.restA; i < Key.restB + 3; i++) h = mix(h, key[i]);
     }
-    return finish(loose ? h ^ 0x5bd1e995 : mix(h, key[Key.path]));
+    return finish(mix(h, path));
   }
 
-  /** Entry whose key is `key`, -1 where there is none. Matches the path of either direction. */
+  /** Entry whose key is `key`, -1 where there is none. */
   find(hash: number): number {
     const { index, key } = this;
     const mask = index.length / 2 - 1;
@@ -140,9 +140,7 @@ export class FlowTable {
       if (index[2 * slot] !== hash) continue;
       const w = this.wordSegments[id >>> SEGMENT_BITS];
       const b = (id & (SEGMENT - 1)) * WORDS;
-      const path = key[Key.path];
-      if ((w[b + Word.path] === path || w[b + Word.path + 1] === path) && this.sameConversation(w, b))
-        return id;
+      if (w[b + Word.path] === key[Key.path] && this.sameConversation(w, b)) return id;
     }
   }
 
@@ -162,14 +160,14 @@ export class FlowTable {
     return true;
   }
 
-  /** The first entry under `hash` with the same conversation for which `accept` says yes, -1 for none. */
-  findWhere(hash: number, accept: (id: number) => boolean): number {
-    const mask = this.index.length / 2 - 1;
+  /** Entry found under `hash` whose key is `key` but for the path, -1 where there is none. */
+  findConversation(hash: number): number {
+    const { index } = this;
+    const mask = index.length / 2 - 1;
     for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
-      const id = this.index[2 * slot + 1] - 1;
+      const id = index[2 * slot + 1] - 1;
       if (id < 0) return -1;
-      if (this.index[2 * slot] === hash && this.sameConversation(this.words(id), this.base(id)) && accept(id))
-        return id;
+      if (index[2 * slot] === hash && this.sameConversation(this.words(id), this.base(id))) return id;
     }
   }
 
@@ -188,7 +186,6 @@ export class FlowTable {
     w[b + Word.b] = key[Key.b];
     w[b + Word.ports] = key[Key.ports];
     w[b + Word.path] = key[Key.path];
-    w[b + Word.path + 1] = key[Key.path];
     w[b + Word.identity] = key[Key.identity];
     for (let i = 0; i < 6; i++) w[b + Word.restA + i] = key[Key.restA + i];
     w[b + Word.endpoints] = -1;
@@ -196,17 +193,6 @@ export class FlowTable {
     w[b + Word.tcp] = -1;
     w[b + Word.optionSet] = -1;
     return id;
-  }
-
-  /** Fills `key` with the key of entry `id` for packets in `direction` (0: A to B). */
-  loadKey(id: number, direction: number): void {
-    const { key } = this;
-    key[Key.a] = this.word(id, Word.a);
-    key[Key.b] = this.word(id, Word.b);
-    key[Key.ports] = this.word(id, Word.ports);
-    key[Key.path] = this.word(id, Word.path + direction);
-    key[Key.identity] = this.word(id, Word.identity);
-    for (let i = 0; i < 6; i++) key[Key.restA + i] = this.word(id, Word.restA + i);
   }
 
   /** Lets `id` be found under `hash`. */

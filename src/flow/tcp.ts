@@ -349,7 +349,7 @@ export class TcpTable {
       if (((to - end) | 0) <= 0) w[mine + WINDOW] &= ~Known.hole;
     }
     // Karn's rule: what was sent twice is not timed, the answer could be to either.
-    w[mine + WINDOW] &= ~Known.timed;
+    if (((w[mine + TIMED] - sequence) | 0) > 0) w[mine + WINDOW] &= ~Known.timed;
   }
 
   /** @param bare no data, no SYN, FIN or RST, and all that this side sent lies before it */
@@ -384,12 +384,35 @@ export class TcpTable {
     }
   }
 
-  /** Forgets what `direction` did, where it turned out to belong to another conversation. */
-  forget(id: number, direction: number): void {
+  /** Moves what `direction` did, where it turned out to belong to another conversation, to an entry of its own. */
+  split(id: number, direction: number): number {
+    const other = this.append();
     this.select(id, direction);
+    const line = this.w.slice(this.mine, this.mine + DIRECTION);
+    const clock = this.d[this.base / 2 + TIMED_AT + direction];
+    const words = Array.from({ length: MORE_DIRECTION }, (_, word) => this.moreWord(direction, word));
+    const doubles = [HOLE_TIME, TIME_SUM].map((double) => this.moreDouble(double + direction));
+    const opened = this.w[this.base + CONNECTIONS] > 0 && this.client === direction;
+    const conversation = opened ? this.w.slice(this.base + STATE, this.base + MORE) : null;
     this.w.fill(0, this.mine, this.mine + DIRECTION);
-    for (let word = 0; word < MORE_DIRECTION; word++) this.setMoreWord(direction, word, 0);
+    for (const [word] of words.entries()) this.setMoreWord(direction, word, 0);
     this.setMoreDouble(TIME_SUM + direction, 0);
+    if (opened) this.w.fill(0, this.base + STATE, this.base + MORE);
+
+    this.select(other, direction);
+    this.w.set(line, this.mine);
+    this.d[this.base / 2 + TIMED_AT + direction] = clock;
+    for (const [word, value] of words.entries()) this.setMoreWord(direction, word, value);
+    for (const [i, double] of [HOLE_TIME, TIME_SUM].entries())
+      this.setMoreDouble(double + direction, doubles[i]);
+    if (conversation) this.w.set(conversation, this.base + STATE);
+    return other;
+  }
+
+  /** What `direction` sends next cannot be told: its last segment was not seen to its end. */
+  lose(id: number, direction: number): void {
+    this.select(id, direction);
+    this.w[this.mine + WINDOW] &= ~(Known.next | Known.hole | Known.timed);
   }
 
   /** The conversation's figures; `forward` is the direction (0 or 1) that counts as forward. */

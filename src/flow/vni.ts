@@ -3,7 +3,14 @@ import { timeText } from '../core/text.ts';
 import { type FlowAccounting, NO_PROTOCOL } from './accounting.ts';
 import { Interner } from './interner.ts';
 import type { OptionCount } from './options.ts';
-import { type DirectionRecord, FlowRecords, type OptionCountRecord } from './records.ts';
+import {
+  before,
+  type DirectionRecord,
+  entrySpan,
+  FlowRecords,
+  type OptionCountRecord,
+  type Time,
+} from './records.ts';
 import { Double, Word } from './table.ts';
 
 export interface VniRecord {
@@ -35,8 +42,8 @@ class VniSum {
   readonly tunnelEndpoints = new Map<string, [string | null, string | null]>();
   readonly protocols = new Map<string, DirectionRecord>();
   readonly options = new Map<string, OptionCount>();
-  first: [number, number] = [Number.POSITIVE_INFINITY, 0];
-  last: [number, number] = [Number.NEGATIVE_INFINITY, 0];
+  first: Time = [Number.POSITIVE_INFINITY, 0];
+  last: Time = [Number.NEGATIVE_INFINITY, 0];
   readonly protocol: string | null;
   readonly vni: number | null;
 
@@ -73,31 +80,34 @@ export function vniRecords(accounting: FlowAccounting): VniRecord[] {
     sum.tunnelEndpoints.set(pair.join(' '), pair);
   };
 
-  for (const id of flows.ids()) {
+  for (let id = 0; id < table.size; id++) {
+    if (table.packets(id, 0) + table.packets(id, 1) === 0) continue;
     const w = table.words(id);
     const b = table.base(id);
     const protocol = w[b + Word.identity] & 0xffff;
     const name = protocol === NO_PROTOCOL ? 'unknown' : registry.protocols[protocol].name;
-    const forwardSum = sumOf(w[b + Word.path]);
-    for (const sum of new Set([forwardSum, sumOf(w[b + Word.path + 1])])) {
-      sum.flows++;
-      flows.addOptions(sum.options, id);
-      for (const [end, rest] of [
-        [Word.a, Word.restA],
-        [Word.b, Word.restB],
-      ]) {
-        addresses.key[0] = sum.number;
-        addresses.key[1] = w[b + Word.identity] >>> 16;
-        addresses.key[2] = w[b + end];
-        for (let i = 0; i < 3; i++) addresses.key[3 + i] = w[b + rest + i];
-        const before = addresses.size;
-        if (addresses.key[1] !== 0 && addresses.intern() === before) sum.endpoints++;
-      }
+    const sum = sumOf(w[b + Word.path]);
+    // Two halves of one conversation are one flow, and can be in one VNI: where outer VNIs differ.
+    const other = w[b + Word.otherHalf] - 1;
+    if (other < 0 || other > id || sumOf(table.word(other, Word.path)) !== sum) sum.flows++;
+    flows.addOptions(sum.options, id);
+    for (const [end, rest] of [
+      [Word.a, Word.restA],
+      [Word.b, Word.restB],
+    ]) {
+      addresses.key[0] = sum.number;
+      addresses.key[1] = w[b + Word.identity] >>> 16;
+      addresses.key[2] = w[b + end];
+      for (let i = 0; i < 3; i++) addresses.key[3 + i] = w[b + rest + i];
+      const known = addresses.size;
+      if (addresses.key[1] !== 0 && addresses.intern() === known) sum.endpoints++;
     }
+    const [first, last] = entrySpan(table, id);
+    if (before(first, sum.first)) sum.first = first;
+    if (before(sum.last, last)) sum.last = last;
     for (let direction = 0; direction < 2; direction++) {
       const packets = table.packets(id, direction);
       if (packets === 0) continue;
-      const sum = sumOf(w[b + Word.path + direction]);
       const bytes = table.double(id, Double.bytes + direction);
       sum.packets += packets;
       sum.bytes += bytes;
@@ -110,17 +120,14 @@ export function vniRecords(accounting: FlowAccounting): VniRecord[] {
         sum.protocols.set(name, { packets, bytes });
       }
       if (w[b + Word.endpoints + direction] > 0) addEndpoints(sum, w[b + Word.endpoints + direction]);
-      const first: [number, number] = [w[b + Word.firstSeconds] >>> 0, w[b + Word.firstNanoseconds]];
-      const last: [number, number] = [w[b + Word.lastSeconds] >>> 0, w[b + Word.lastNanoseconds]];
-      if (before(first, sum.first)) sum.first = first;
-      if (before(sum.last, last)) sum.last = last;
     }
   }
   const { formerEndpoints } = accounting;
   for (let i = 0; i < formerEndpoints.size; i++)
     addEndpoints(sumOf(formerEndpoints.word(i, 0)), formerEndpoints.word(i, 1));
 
-  return [...sums.values()].map((sum) => ({
+  const used = [...sums.values()].filter(({ packets }) => packets > 0);
+  return used.map((sum) => ({
     type: 'vni',
     schema: 1,
     protocol: sum.protocol,
@@ -141,6 +148,5 @@ export function vniRecords(accounting: FlowAccounting): VniRecord[] {
   }));
 }
 
-function before(a: [number, number], b: [number, number]): boolean {
-  return a[0] < b[0] || (a[0] === b[0] && a[1] < b[1]);
+
 }
