@@ -17,12 +17,17 @@ const llc = table('llc');
 const destination = ether('eth.dst', 'Destination', 0);
 const source = ether('eth.src', 'Source', 6);
 const type = u16('eth.type', 'Type', 12, { base: 'hex', values: etherTypeName });
+const length = u16('eth.len', 'Length', 12);
+
+/** Longest 802.3 payload: up to here the field is a length, a type from 0x600 on (802.3 clause 3.2.6). */
+const MAX_LENGTH = 1500;
 
 export const ethernet = defineProtocol({
   name: 'eth',
   title: 'Ethernet',
   reference: 'IEEE 802.3',
-  fields: [destination, source, type],
+  fields: [destination, source],
+  detailFields: [type, length],
   minLength: 14,
   on: [
     ['link', 1],
@@ -34,12 +39,15 @@ export const ethernet = defineProtocol({
     const value = type.read(view, start);
     if (value >= 0x600) {
       layers.next(etherType, value);
-    } else if (value <= 1500) {
+    } else if (value <= MAX_LENGTH) {
       layers.trim(start + 14 + value);
       layers.next(llc, 0);
     } else {
-      layers.stop = Stop.unknown; // 1501 to 1535 are neither lengths nor types (802.3 clause 3.2.6)
+      layers.stop = Stop.unknown; // neither a length nor a type
     }
+  },
+  details(out) {
+    out.field(type.read(out.view, out.start) <= MAX_LENGTH ? length : type, out.start);
   },
   flow: { addresses: [source, destination] },
 });

@@ -56,6 +56,8 @@ function details(out: Details): void {
   const claimed = start + headerBytes(view, start);
   const criticalSet = critical.read(view, start);
   let criticalSeen = false;
+  /** All options were looked at. */
+  let complete = body === claimed;
   // An Opt Len past the datagram's end is no list of options: what follows is as likely the payload.
   const listed = claimed <= out.limit ? body : start;
   for (let at = start + HEADER; at < listed; ) {
@@ -72,6 +74,7 @@ function details(out: Details): void {
           `option of ${size} bytes runs past the ${claimed - at} left by Opt Len`,
         );
       }
+      complete = false;
       break;
     }
     const isCritical = optionCritical.read(view, at);
@@ -114,7 +117,7 @@ function details(out: Details): void {
       1,
       'a critical option, but the C bit of the header is clear (RFC 8926 section 3.5)',
     );
-  } else if (criticalSet && !criticalSeen && body === claimed) {
+  } else if (criticalSet && !criticalSeen && complete) {
     out.remark(
       'geneve.c-without-critical',
       'warning',
