@@ -147,6 +147,3 @@ export function vniRecords(accounting: FlowAccounting): VniRecord[] {
     meaning: null,
   }));
 }
-
-
-}
