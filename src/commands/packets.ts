@@ -2,6 +2,7 @@
 import { packetRecord } from '../core/record.ts';
 import { csvHeader, csvLine } from '../output/csv.ts';
 import { hexdump } from '../output/hexdump.ts';
+import { jsonText } from '../output/json.ts';
 import { PACKET_CSV, packetLine, packetLineText, packetTreeLines } from '../output/packet-lines.ts';
 import { TextWriter } from '../output/writer.ts';
 import type { Packet } from '../pipeline.ts';
@@ -25,7 +26,7 @@ export async function packets(files: string[], options: PacketsOptions, context:
   if (format === 'json') writer.line('{"schema":1,"packets":[');
   if (format === 'csv') writer.line(csvHeader(PACKET_CSV));
   const summary = await analyse(analysis, { packet: print, flush: () => writer.flush() }, limited, context);
-  if (format === 'json') writer.line(`],"summary":${JSON.stringify(summary)}}`);
+  if (format === 'json') writer.line(`],"summary":${jsonText(summary)}}`);
   await writer.flush();
   return report(summary, context, false);
 }
@@ -41,7 +42,7 @@ function printer(
   if (format === 'json' || format === 'ndjson') {
     let separator = '';
     return (packet) => {
-      writer.line(separator + JSON.stringify(recordOf(packet, analysis)));
+      writer.line(separator + jsonText(recordOf(packet, analysis)));
       if (format === 'json') separator = ',';
     };
   }

@@ -1,5 +1,6 @@
 /** A list of records in the format the user asked for. */
 import { type CsvColumn, csvHeader, csvLine } from './csv.ts';
+import { jsonText } from './json.ts';
 import { type Column, renderTable, type TableStyle } from './table.ts';
 import type { TextWriter } from './writer.ts';
 
@@ -13,24 +14,28 @@ export interface RecordList<R> {
   readonly csv: readonly CsvColumn<R>[];
 }
 
-export async function writeNdjson<R>(list: RecordList<R>, writer: TextWriter): Promise<void> {
+export async function writeNdjson<R extends object>(list: RecordList<R>, writer: TextWriter): Promise<void> {
   let written = 0;
   for (const record of list.records()) {
-    writer.line(JSON.stringify(record));
+    writer.line(jsonText(record));
     if (++written % 1024 === 0) await writer.flush();
   }
   await writer.flush();
 }
 
-export async function writeJson<R>(list: RecordList<R>, summary: object, writer: TextWriter): Promise<void> {
+export async function writeJson<R extends object>(
+  list: RecordList<R>,
+  summary: object,
+  writer: TextWriter,
+): Promise<void> {
   writer.line(`{"schema":1,"${list.name}":[`);
   let written = 0;
   for (const record of list.records()) {
     written++;
-    writer.line(JSON.stringify(record) + (written < list.count ? ',' : ''));
+    writer.line(jsonText(record) + (written < list.count ? ',' : ''));
     if (written % 1024 === 0) await writer.flush();
   }
-  writer.line(`],"summary":${JSON.stringify(summary)}}`);
+  writer.line(`],"summary":${jsonText(summary)}}`);
   await writer.flush();
 }
 
