@@ -345,7 +345,11 @@ export class FlowAccounting implements PacketSink {
       const w = table.words(id);
       const b = table.base(id);
       // With both directions it is whole by itself: what was taken for its other half is another conversation.
-      if (w[b + Word.otherHalf] > 0 && w[b + Word.packets + direction] === 0) this.separate(id);
+      const other = w[b + Word.otherHalf] - 1;
+      if (other >= 0 && w[b + Word.packets + direction] === 0) {
+        this.separate(id);
+        this.offer(other, table.word(other, Word.endpoints + direction));
+      }
       return id;
     }
     const created = table.append();
@@ -369,9 +373,15 @@ export class FlowAccounting implements PacketSink {
       table.setWord(other, Word.otherHalf, id + 1);
       table.setWord(id, Word.flags, table.word(other, Word.flags) & Flag.forwardBA);
       table.setWord(id, Word.tcp, table.word(other, Word.tcp));
-      return;
+    } else {
+      this.offer(id, this.tunnelEndpoints);
     }
-    const hash = table.hash(halfNumber(this.tunnelEndpoints, direction));
+  }
+
+  /** Lets `id`, all of whose packets went in the direction at hand, be found as a half by those of the other one. */
+  private offer(id: number, endpoints: number): void {
+    const { table } = this;
+    const hash = table.hash(halfNumber(endpoints, this.direction));
     const before = table.findConversation(hash);
     if (before < 0) table.link(hash, id);
     else table.relink(hash, before, id);
@@ -396,7 +406,8 @@ export class FlowAccounting implements PacketSink {
     for (const half of [id, other]) {
       const direction = table.packets(half, 1) > 0 ? 1 : 0;
       table.setWord(half, Word.otherHalf, 0);
-      table.setWord(half, Word.flags, (table.word(half, Word.flags) & ~Flag.forwardBA) | direction);
+      const flags = table.word(half, Word.flags) & ~Flag.forwardBA;
+      table.setWord(half, Word.flags, direction === 1 ? flags | Flag.forwardBA : flags);
       const tcp = table.word(half, Word.tcp);
       if (half === younger && tcp >= 0) table.setWord(half, Word.tcp, this.tcp.split(tcp, direction));
     }
