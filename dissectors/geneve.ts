@@ -25,7 +25,8 @@ const version = u8('geneve.version', 'Version', 0, { mask: 0xc0 });
 /** Wireshark calls this and every option's length geneve.option.length; two facts need two names. */
 const optionsLength = u8('geneve.options_length', 'Options Length', 0, {
   mask: 0x3f,
-  show: (words) => `${words * 4} bytes`,
+  scale: 4,
+  unit: ' bytes',
 });
 const oam = flag('geneve.flags.oam', 'Operations, Administration and Management Frame', 1, 0x80);
 const critical = flag('geneve.flags.critical', 'Critical Options Present', 1, 0x40);
@@ -38,18 +39,14 @@ const optionClass = u16('geneve.option.class', 'Class', 0, { base: 'hex', values
 const optionType = u8('geneve.option.type', 'Type', 2, { base: 'hex' });
 const optionCritical = flag('geneve.option.type.critical', 'Critical Option', 2, 0x80);
 const optionReserved = u8('geneve.option.flags.reserved', 'Reserved', 3, { mask: 0xe0 });
-const optionLength = u8('geneve.option.length', 'Length', 3, {
-  mask: 0x1f,
-  show: (words) => `${words * 4} bytes`,
-});
+const optionLength = u8('geneve.option.length', 'Length', 3, { mask: 0x1f, scale: 4, unit: ' bytes' });
 
 const HEADER = 8;
 const OPTION_HEADER = 4;
-/** Most option classes are followed by a handful of options; 63 words hold at most 63 headers. */
 const OPTION_TABLE = 'geneve.option';
 
-const headerBytes = (view: DataView, start: number) => HEADER + optionsLength.read(view, start) * 4;
-const optionBytes = (view: DataView, at: number) => OPTION_HEADER + optionLength.read(view, at) * 4;
+const headerBytes = (view: DataView, start: number) => HEADER + optionsLength.read(view, start);
+const optionBytes = (view: DataView, at: number) => OPTION_HEADER + optionLength.read(view, at);
 
 function details(out: Details): void {
   const { view, start, body } = out;

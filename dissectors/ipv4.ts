@@ -17,10 +17,7 @@ import { ipProtocolName } from './names/ip-protocols.ts';
 const ipProtocol = table('ip.proto');
 
 const version = u8('ip.version', 'Version', 0, { mask: 0xf0 });
-const headerLength = u8('ip.hdr_len', 'Header Length', 0, {
-  mask: 0x0f,
-  show: (words) => `${words * 4} bytes (${words})`,
-});
+const headerLength = u8('ip.hdr_len', 'Header Length', 0, { mask: 0x0f, scale: 4, unit: ' bytes' });
 const dscp = u8('ip.dsfield.dscp', 'Differentiated Services Codepoint', 1, { mask: 0xfc });
 const ecn = u8('ip.dsfield.ecn', 'Explicit Congestion Notification', 1, {
   mask: 0x03,
@@ -115,13 +112,13 @@ export const ipv4 = defineProtocol({
     ['ppp.protocol', 0x0021],
   ],
   step(view, start, layers) {
-    const words = headerLength.read(view, start);
+    const header = headerLength.read(view, start);
     const total = totalLength.read(view, start);
-    if (version.read(view, start) !== 4 || words < 5 || (total !== 0 && total < words * 4)) {
+    if (version.read(view, start) !== 4 || header < 20 || (total !== 0 && total < header)) {
       layers.stop = Stop.malformed;
       return;
     }
-    layers.body = start + words * 4;
+    layers.body = start + header;
     // A total length of 0 is a TSO or BIG TCP super-packet caught before segmentation: what is there counts.
     if (total !== 0) layers.trim(start + total);
     if (fragmentOffset.read(view, start) !== 0) {
@@ -149,7 +146,8 @@ export const ipv4 = defineProtocol({
   flow: {
     addresses: [source, destination],
     fragment: {
-      part: (view, start) => (fragmentOffset.read(view, start) !== 0 ? 2 : moreFragments.read(view, start) ? 1 : 0),
+      part: (view, start) =>
+        fragmentOffset.read(view, start) !== 0 ? 2 : moreFragments.read(view, start) ? 1 : 0,
       identification: (view, start) => identification.read(view, start) * 256 + protocol.read(view, start),
     },
   },

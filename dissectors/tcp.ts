@@ -28,11 +28,7 @@ const destinationPort = u16('tcp.dstport', 'Destination Port', 2);
 export const sequence = u32('tcp.seq_raw', 'Sequence Number (raw)', 4);
 /** As on the wire, not counted from the connection's first. */
 export const acknowledgment = u32('tcp.ack_raw', 'Acknowledgment number (raw)', 8);
-/** In words of four bytes, as on the wire. */
-export const headerLength = u8('tcp.hdr_len', 'Header Length', 12, {
-  mask: 0xf0,
-  show: (words) => `${words * 4} bytes (${words})`,
-});
+export const headerLength = u8('tcp.hdr_len', 'Header Length', 12, { mask: 0xf0, scale: 4, unit: ' bytes' });
 /** The twelve bits after the data offset; `TcpFlag` names them. */
 export const flags = u16('tcp.flags', 'Flags', 12, { mask: 0x0fff, base: 'hex' });
 /** Before scaling. */
@@ -310,17 +306,17 @@ export const tcp = defineProtocol({
   minLength: HEADER,
   on: [['ip.proto', 6]],
   step(view, start, layers) {
-    const words = headerLength.read(view, start);
-    if (words < 5) {
+    const header = headerLength.read(view, start);
+    if (header < 20) {
       layers.stop = Stop.malformed;
       return;
     }
-    layers.body = start + words * 4;
+    layers.body = start + header;
     layers.next(tcpPort, destinationPort.read(view, start));
     layers.otherKey = sourcePort.read(view, start);
   },
   details(out) {
-    const claimed = out.start + headerLength.read(out.view, out.start) * 4;
+    const claimed = out.start + headerLength.read(out.view, out.start);
     if (claimed < out.start + HEADER || claimed > out.limit) {
       out.remark(
         'tcp.header-length',

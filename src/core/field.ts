@@ -33,6 +33,8 @@ export interface FieldOptions {
   /** Names of values, shown as "name (value)". */
   readonly values?: Readonly<Record<number, string>> | ((value: number) => string | undefined);
   readonly base?: 'dec' | 'hex' | 'dechex';
+  /** What one unit on the wire is worth: lengths in words of four bytes read as bytes, as in Wireshark. Masked fields only. */
+  readonly scale?: number;
   /** Text after the number, e.g. ' bytes'. */
   readonly unit?: string;
   readonly list?: boolean;
@@ -77,10 +79,10 @@ function uint(
   size: number,
   options: FieldOptions,
   whole: Reader,
-  masked: (mask: number, shift: number) => Reader,
+  masked: (mask: number, shift: number, scale: number) => Reader,
 ): Field<number> {
   const mask = options.mask ?? 0;
-  const read = mask === 0 ? whole : masked(mask, lowestBit(mask));
+  const read = mask === 0 ? whole : masked(mask, lowestBit(mask), options.scale ?? 1);
   return {
     name,
     label,
@@ -102,7 +104,7 @@ export function u8(name: string, label: string, at: number, options: FieldOption
     1,
     options,
     (view, base) => view.getUint8(base + at),
-    (mask, shift) => (view, base) => (view.getUint8(base + at) & mask) >>> shift,
+    (mask, shift, scale) => (view, base) => ((view.getUint8(base + at) & mask) >>> shift) * scale,
   );
 }
 
@@ -114,7 +116,7 @@ export function u16(name: string, label: string, at: number, options: FieldOptio
     2,
     options,
     (view, base) => view.getUint16(base + at),
-    (mask, shift) => (view, base) => (view.getUint16(base + at) & mask) >>> shift,
+    (mask, shift, scale) => (view, base) => ((view.getUint16(base + at) & mask) >>> shift) * scale,
   );
 }
 
@@ -126,8 +128,8 @@ export function u24(name: string, label: string, at: number, options: FieldOptio
     3,
     options,
     (view, base) => (view.getUint16(base + at) << 8) | view.getUint8(base + at + 2),
-    (mask, shift) => (view, base) =>
-      (((view.getUint16(base + at) << 8) | view.getUint8(base + at + 2)) & mask) >>> shift,
+    (mask, shift, scale) => (view, base) =>
+      ((((view.getUint16(base + at) << 8) | view.getUint8(base + at + 2)) & mask) >>> shift) * scale,
   );
 }
 
@@ -139,7 +141,7 @@ export function u32(name: string, label: string, at: number, options: FieldOptio
     4,
     options,
     (view, base) => view.getUint32(base + at),
-    (mask, shift) => (view, base) => (view.getUint32(base + at) & mask) >>> shift,
+    (mask, shift, scale) => (view, base) => ((view.getUint32(base + at) & mask) >>> shift) * scale,
   );
 }
 

@@ -435,7 +435,7 @@ export class FlowAccounting implements PacketSink {
       w[b + Word.tcp] = this.tcp.append();
       if (other >= 0) table.setWord(other, Word.tcp, w[b + Word.tcp]);
     }
-    const payload = layers.limitOf(layer) - start - headerLength.read(view, start) * 4;
+    const payload = layers.limitOf(layer) - start - headerLength.read(view, start);
     const opens = this.tcp.segment(
       w[b + Word.tcp],
       direction,

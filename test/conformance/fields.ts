@@ -136,7 +136,7 @@ export const FIELDS: readonly ComparedField[] = [
   ),
   // tshark's list begins with the length of all options, and counts each option with its header.
   ofLayers('geneve.option.length', 'number', 'geneve', (layer) => [
-    ...values(layer, 'geneve.options_length').map((words) => Number(words) * 4),
+    ...values(layer, 'geneve.options_length'),
     ...(layer.options ?? []).map((option) => option.length + 4),
   ]),
   same('vxlan.flags'),

@@ -47,7 +47,7 @@ describe('TCP', () => {
       'tcp.dstport': 80,
       'tcp.seq_raw': 5000,
       'tcp.ack_raw': 0,
-      'tcp.hdr_len': 10,
+      'tcp.hdr_len': 40,
       'tcp.flags': 2,
       'tcp.flags.ae': false,
       'tcp.flags.cwr': false,
