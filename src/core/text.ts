@@ -95,10 +95,18 @@ export function asciiText(view: DataView, from: number, to: number): string {
   return text;
 }
 
-/** RFC 3339 in UTC with nine digits of fraction. */
+// Records come in order of time: nearly all share their second with the one before.
+let knownSecond = Number.NaN;
+let knownText = '';
+
+/** RFC 3339 in UTC with nine digits of fraction; a time beyond what dates can hold as plain seconds. */
 export function timeText(seconds: number, nanoseconds: number): string {
-  const date = new Date(seconds * 1000);
-  if (Number.isNaN(date.getTime())) return `${seconds}.${String(nanoseconds).padStart(9, '0')}`;
-  const iso = date.toISOString();
-  return `${iso.slice(0, iso.lastIndexOf('.'))}.${String(nanoseconds).padStart(9, '0')}Z`;
+  if (seconds !== knownSecond) {
+    const date = new Date(seconds * 1000);
+    const valid = !Number.isNaN(date.getTime());
+    knownText = valid ? date.toISOString().slice(0, -5) : String(seconds);
+    knownSecond = seconds;
+  }
+  const fraction = String(nanoseconds).padStart(9, '0');
+  return Math.abs(seconds) <= 8.64e12 ? `${knownText}.${fraction}Z` : `${knownText}.${fraction}`;
 }
