@@ -576,7 +576,7 @@ const PREFIX = 2;
 
 /** Whether a TCP segment begins with a message, rather than in the middle of one. */
 function messageBegins(view: DataView, start: number, end: number): boolean {
-  if (messageLength.read(view, start) < HEADER) return false;
+  if (end - start < PREFIX || messageLength.read(view, start) < HEADER) return false;
   return end - start < PREFIX + HEADER || plausible(view, start + PREFIX, end);
 }
 

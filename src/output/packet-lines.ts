@@ -62,7 +62,8 @@ export function packetLine(
   const { protocols } = dissector.registry;
   const own = layers.ownCount;
   let info = '';
-  for (let i = own - 1; i >= 0 && info === ''; i--) {
+  const whole = layers.partial ? Math.min(own, layers.count - 1) : own;
+  for (let i = whole - 1; i >= 0 && info === ''; i--) {
     const definition = protocols[layers.protocol(i)];
     if (definition.info === undefined || i > outline.last) continue;
     info = definition.info(view, layers.start(i), {
