@@ -114,6 +114,7 @@ export class FlowTable {
     const sum = this.packets(id, direction) + amount;
     this.setWord(id, Word.packets + direction, sum | 0);
     if (sum >= 2 ** 32) this.carries.set(2 * id + direction, Math.floor(sum / 2 ** 32));
+    else this.carries.delete(2 * id + direction);
   }
   /** A packet counter has just wrapped to 0. */
   carry(id: number, direction: number): void {
