@@ -143,6 +143,12 @@ export const ipv4 = defineProtocol({
       );
     }
   },
+  // The line of a packet is about its innermost layer that has something to say: only fragments do.
+  info: (view, start) => {
+    const at = fragmentOffset.read(view, start) * 8;
+    if (moreFragments.read(view, start)) return `Fragment at ${at}, more follow`;
+    return at > 0 ? `Fragment at ${at}, the last` : '';
+  },
   flow: {
     addresses: [source, destination],
     fragment: {
