@@ -137,7 +137,7 @@ describe('the library', () => {
         'flows.mjs',
         `import { analyseFlows, openCapture, openCaptures } from 'tunscope';
          const file = ${JSON.stringify(sample('direction-vnis.pcap'))};
-         const other = ${JSON.stringify(sample('overlapping-vnis.pcap'))};
+         const other = ${JSON.stringify(sample('geneve-options.pcap'))};
          console.log(JSON.stringify([
            await analyseFlows(await openCapture(file)),
            await analyseFlows(await openCapture(file), { vniKey: 'strict' }),
@@ -145,7 +145,7 @@ describe('the library', () => {
          ]));`,
       ),
     ) as FlowRecord[][];
-    expect(flows.map((list) => list.length)).toEqual([1, 2, 5]);
+    expect(flows.map((list) => list.length)).toEqual([1, 2, 7]);
     const { stdout } = await runCommand('flows', [sample('direction-vnis.pcap')], { ndjson: true });
     expect(flows[0]).toEqual(linesOf(stdout).map((line) => JSON.parse(line)));
   });
