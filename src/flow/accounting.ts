@@ -436,6 +436,7 @@ export class FlowAccounting implements PacketSink {
       if (other >= 0) table.setWord(other, Word.tcp, w[b + Word.tcp]);
     }
     const payload = layers.limitOf(layer) - start - headerLength.read(view, start);
+    this.tcp.now = (seconds - this.clockStart) * 1e9 + nanoseconds;
     const opens = this.tcp.segment(
       w[b + Word.tcp],
       direction,
@@ -444,7 +445,6 @@ export class FlowAccounting implements PacketSink {
       flags.read(view, start),
       window.read(view, start),
       payload > 0 ? payload : 0,
-      (seconds - this.clockStart) * 1e9 + nanoseconds,
     );
     if (!whole) this.tcp.lose(w[b + Word.tcp], direction);
     if (opens) {

@@ -128,6 +128,11 @@ const SEGMENT_BITS = 13;
 const SEGMENT = 1 << SEGMENT_BITS;
 
 export class TcpTable {
+  /**
+   * Time of the next segment: nanoseconds on any clock. Set it before `segment`; as a parameter it would be a new object
+   * on the heap in every call.
+   */
+  now = 0;
   private readonly lines: Int32Array[] = [];
   private readonly lineDoubles: Float64Array[] = [];
   private used = 0;
@@ -141,7 +146,6 @@ export class TcpTable {
   private direction = 0;
   private mine = 0;
   private peer = 0;
-  private now = 0;
 
   get size(): number {
     return this.used;
@@ -221,7 +225,6 @@ export class TcpTable {
    * Takes in a segment of conversation `id`.
    * @param direction 0 or 1, the same for all packets one way
    * @param length payload bytes on the wire
-   * @param now nanoseconds on any clock that all calls share
    * @returns true where the segment opens a new connection in this direction
    */
   segment(
@@ -232,10 +235,8 @@ export class TcpTable {
     flags: number,
     window: number,
     length: number,
-    now: number,
   ): boolean {
     this.select(id, direction);
-    this.now = now;
     const { w, mine } = this;
     if ((flags & TcpFlag.rst) !== 0) {
       this.tally(Count.reset);
@@ -248,7 +249,7 @@ export class TcpTable {
     } else if (this.inHandshake && direction === this.client && (flags & TcpFlag.ack) !== 0) {
       // The client's ACK tells of a SYN/ACK even where none was captured.
       if (this.state === State.synReceived)
-        this.setMoreDouble(RTT, now - this.d[this.base / 2 + TIMED_AT + direction]);
+        this.setMoreDouble(RTT, this.now - this.d[this.base / 2 + TIMED_AT + direction]);
       this.state = State.established;
     }
 
