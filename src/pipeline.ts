@@ -129,18 +129,25 @@ export async function run(
 ): Promise<SummaryRecord> {
   const { signal, progress } = options;
   const loop = new PacketLoop(capture, dissector, roles, sink, options);
-  const aborted =
-    signal &&
-    new Promise<null>((resolve) => signal.addEventListener('abort', () => resolve(null), { once: true }));
+  // A promise of its own for each batch: racing with one that lives as long as the run would leak, batch by batch.
+  let stop = (_: null) => {};
+  const abort = () => stop(null);
+  const next = () =>
+    new Promise<PacketBatch | null>((resolve, reject) => {
+      stop = resolve;
+      capture.next().then(resolve, reject);
+    });
+  signal?.addEventListener('abort', abort);
   try {
     while (!loop.done && signal?.aborted !== true) {
-      const batch = await (aborted ? Promise.race([capture.next(), aborted]) : capture.next());
+      const batch = await next();
       if (batch === null) break;
       loop.batch(batch);
       progress?.(loop.packets);
       await sink.flush?.();
     }
   } finally {
+    signal?.removeEventListener('abort', abort);
     await capture.close();
   }
   const { stops } = loop;
