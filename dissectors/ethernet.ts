@@ -47,7 +47,9 @@ export const ethernet = defineProtocol({
     }
   },
   details(out) {
-    out.field(type.read(out.view, out.start) <= MAX_LENGTH ? length : type, out.start);
+    const value = type.read(out.view, out.start);
+    // As in Wireshark, 0 is no length: nobody sends an empty payload, but some send an empty type.
+    out.field(value > 0 && value <= MAX_LENGTH ? length : type, out.start);
   },
   flow: { addresses: [source, destination] },
 });
