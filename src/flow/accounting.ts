@@ -21,6 +21,11 @@ export type VniKey = 'auto' | 'strict' | 'none';
 export const NO_PROTOCOL = 0xffff;
 const KIND_SHIFT = 16;
 const NAME_OF_TUNNEL_FUNCTION = -1;
+/**
+ * In place of the number of a packet's tunnel endpoints: they are loaded, but were not looked up. Nearly always they are
+ * those of the flow, which takes one comparison.
+ */
+const LOADED = -2;
 
 /** An option list of a tunnel protocol, with the number of its decoders' table. */
 type OptionList = NonNullable<NonNullable<FlowRole['tunnel']>['options']> & { readonly number: number };
@@ -135,9 +140,13 @@ export class FlowAccounting implements PacketSink {
     d[c + Double.outerBytes + direction] += length;
     touch(w, b, seconds, nanoseconds);
     const endpoints = w[b + Word.endpoints + direction];
-    if (endpoints !== this.tunnelEndpoints) {
+    const same =
+      this.tunnelEndpoints === LOADED
+        ? endpoints > NO_ENDPOINTS && this.endpoints.isLoaded(endpoints)
+        : endpoints === this.tunnelEndpoints;
+    if (!same) {
       if (endpoints >= 0) this.rememberEndpoints(w[b + Word.path], endpoints);
-      w[b + Word.endpoints + direction] = this.tunnelEndpoints;
+      w[b + Word.endpoints + direction] = this.currentEndpoints();
     }
     if (options !== NO_OPTIONS) this.countOptions(id, options, 1);
   }
@@ -200,7 +209,7 @@ export class FlowAccounting implements PacketSink {
       const datagram = this.datagramAt(view, layers, outline, layer);
       datagram.flow = id;
       datagram.direction = direction;
-      datagram.tunnelEndpoints = this.beginsTunnel(layers, outline, layer) ? this.tunnelEndpoints : -1;
+      datagram.tunnelEndpoints = this.beginsTunnel(layers, outline, layer) ? this.currentEndpoints() : -1;
       if (datagram.waiting !== null) this.moveWaiting(datagram, id, direction);
       if (layer >= outline.network) whole = false;
     }
@@ -259,6 +268,12 @@ export class FlowAccounting implements PacketSink {
     if (table.word(flow, Word.otherHalf) > 0) this.separate(flow);
   }
 
+  /** Number of the packet's tunnel endpoints. */
+  private currentEndpoints(): number {
+    if (this.tunnelEndpoints === LOADED) this.tunnelEndpoints = this.endpoints.intern();
+    return this.tunnelEndpoints;
+  }
+
   private enterTunnel(view: DataView, layers: Layers, outline: Outline, i: number): void {
     const { roles, endpoints } = this;
     const layer = outline.tunnelLayer(i);
@@ -280,7 +295,8 @@ export class FlowAccounting implements PacketSink {
       transport < 0
         ? 0
         : view.getUint16(layers.start(transport) + roles.destinationAt[layers.protocol(transport)]);
-    this.tunnelEndpoints = endpoints.intern(this.tunnelEndpoints, kind, port);
+    endpoints.load(i === 0 ? NO_ENDPOINTS : this.currentEndpoints(), kind, port);
+    this.tunnelEndpoints = LOADED;
   }
 
   private readOptions(view: DataView, layers: Layers, layer: number, options: number): number {
@@ -366,7 +382,7 @@ export class FlowAccounting implements PacketSink {
    */
   private findOtherHalf(id: number): void {
     const { table, direction } = this;
-    const reversed = this.endpoints.reverse(this.tunnelEndpoints);
+    const reversed = this.endpoints.reverse(this.currentEndpoints());
     const other = table.findConversation(table.hash(halfNumber(reversed, 1 - direction)));
     if (other >= 0 && this.isOtherHalf(other, reversed)) {
       table.setWord(id, Word.otherHalf, other + 1);
@@ -374,7 +390,7 @@ export class FlowAccounting implements PacketSink {
       table.setWord(id, Word.flags, table.word(other, Word.flags) & Flag.forwardBA);
       table.setWord(id, Word.tcp, table.word(other, Word.tcp));
     } else {
-      this.offer(id, this.tunnelEndpoints);
+      this.offer(id, this.currentEndpoints());
     }
   }
 

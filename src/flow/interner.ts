@@ -65,7 +65,8 @@ export class Interner {
     return this.append(length);
   }
 
-  private equals(id: number, length: number): boolean {
+  /** True where tuple `id` is the first `length` words of `key`: cheaper than `intern`, for a guess. */
+  equals(id: number, length: number): boolean {
     const { key, words } = this;
     const base = id * this.width;
     for (let i = 0; i < length; i++) if (words[base + i] !== key[i]) return false;

@@ -55,41 +55,33 @@ export interface TcpRecord extends TcpCounts {
   reverse: TcpRecord['forward'];
 }
 
-// An entry is one cache line with what nearly every segment touches, and a share of a second table for counts and
-// measurements, made when there is the first of them: a flow of one SYN costs a line.
+// An entry holds what nearly every segment touches, side by side: with many flows, pages and cache lines touched are what
+// a segment costs. Counts and gaps are in a second table, where a conversation has an entry from its first trouble on.
 
-// Words of a direction in the line.
+// Words of a direction in an entry.
 const NEXT = 0; // sequence number expected next
 const ACKED = 1; // last acknowledgment number sent
 const WINDOW = 2; // last window sent in the lower half, Known bits in the upper
 const TIMED = 3; // acknowledgment number that ends the running time measurement
-const DIRECTION = 4;
-// Words of the conversation in the line.
+const TIMINGS = 4; // measurements taken
+const REPEATS = 5; // duplicates of the last acknowledgment
+const TIMED_AT = 3; // double: when the running measurement began; for the client, its SYN
+const TIME_SUM = 4; // double: of the measurements taken
+const DIRECTION = 10;
+// Words of the conversation.
 const STATE = 2 * DIRECTION; // State in the lowest byte, direction of the SYN in the next
 const CONNECTIONS = STATE + 1;
 const CLIENT_ISN = STATE + 2;
-const MORE = STATE + 3; // entry of the second table + 1
-const LINE = 16;
-/** Double of the line, per direction: when the running measurement began; for the client, its SYN. */
-const TIMED_AT = 6;
+const TROUBLE = STATE + 3; // entry of the second table + 1
+const RTT = 12; // double, 0 where not measured
+const WORDS = 26;
 
 // Words of a direction in the second table.
-const COUNTS = 0; // seven counters, in the order of COUNT_NAMES
-const TIMINGS = 7; // measurements taken
-const REPEATS = 8; // duplicates of the last acknowledgment
-const HOLE_FROM = 9; // the most recent gap: first missing sequence number,
-const HOLE_TO = 10; // and one past its last
-const MORE_DIRECTION = 11;
-const MORE_WORDS = 22;
-const COUNT_NAMES = [
-  'retransmissions',
-  'outOfOrder',
-  'duplicateAcks',
-  'lostSegments',
-  'keepAlives',
-  'zeroWindows',
-  'resets',
-] as const satisfies readonly (keyof TcpCounts)[];
+const COUNTS = 0; // seven counters, by `Count`
+const HOLE_FROM = 7; // the most recent gap: first missing sequence number,
+const HOLE_TO = 8; // and one past its last
+const HOLE_TIME = 5; // double
+const TROUBLE_DIRECTION = 12;
 const Count = {
   retransmission: 0,
   outOfOrder: 1,
@@ -99,11 +91,6 @@ const Count = {
   zeroWindow: 5,
   reset: 6,
 } as const;
-// Doubles of the second table; the first two per direction.
-const HOLE_TIME = 0;
-const TIME_SUM = 2;
-const RTT = 4; // 0 where not measured
-const MORE_DOUBLES = 5;
 
 /** In the upper half of the WINDOW word. */
 const Known = {
@@ -127,18 +114,43 @@ const FAST_RETRANSMIT = 2;
 const SEGMENT_BITS = 13;
 const SEGMENT = 1 << SEGMENT_BITS;
 
+/** Entries of one size in fixed segments: words, and doubles in the same memory. */
+class Segments {
+  private readonly size: number;
+  private readonly wordSegments: Int32Array[] = [];
+  private readonly doubleSegments: Float64Array[] = [];
+  used = 0;
+
+  /** @param size words of an entry, an even number */
+  constructor(size: number) {
+    this.size = size;
+  }
+
+  append(): number {
+    const id = this.used++;
+    if (id >>> SEGMENT_BITS === this.wordSegments.length) {
+      const memory = new ArrayBuffer(SEGMENT * this.size * 4);
+      this.wordSegments.push(new Int32Array(memory));
+      this.doubleSegments.push(new Float64Array(memory));
+    }
+    return id;
+  }
+  words(id: number): Int32Array {
+    return this.wordSegments[id >>> SEGMENT_BITS];
+  }
+  doubles(id: number): Float64Array {
+    return this.doubleSegments[id >>> SEGMENT_BITS];
+  }
+  base(id: number): number {
+    return (id & (SEGMENT - 1)) * this.size;
+  }
+}
+
 export class TcpTable {
-  /**
-   * Time of the next segment: nanoseconds on any clock. Set it before `segment`; as a parameter it would be a new object
-   * on the heap in every call.
-   */
+  /** Time of the segment at hand: nanoseconds on any clock that all segments share. Set before `segment`. */
   now = 0;
-  private readonly lines: Int32Array[] = [];
-  private readonly lineDoubles: Float64Array[] = [];
-  private used = 0;
-  private readonly moreWords: Int32Array[] = [];
-  private readonly moreDoubles: Float64Array[] = [];
-  private moreUsed = 0;
+  private readonly entries = new Segments(WORDS);
+  private readonly troubles = new Segments(2 * TROUBLE_DIRECTION);
   // The conversation and direction at hand: kept here so that the steps below need no dozen parameters.
   private w: Int32Array = new Int32Array(0);
   private d: Float64Array = new Float64Array(0);
@@ -148,64 +160,39 @@ export class TcpTable {
   private peer = 0;
 
   get size(): number {
-    return this.used;
+    return this.entries.used;
   }
 
   append(): number {
-    const id = this.used++;
-    if (id >>> SEGMENT_BITS === this.lines.length) {
-      const memory = new ArrayBuffer(SEGMENT * LINE * 4);
-      this.lines.push(new Int32Array(memory));
-      this.lineDoubles.push(new Float64Array(memory));
-    }
-    return id;
+    return this.entries.append();
   }
 
   private select(id: number, direction: number): void {
-    this.w = this.lines[id >>> SEGMENT_BITS];
-    this.d = this.lineDoubles[id >>> SEGMENT_BITS];
-    this.base = (id & (SEGMENT - 1)) * LINE;
+    this.w = this.entries.words(id);
+    this.d = this.entries.doubles(id);
+    this.base = this.entries.base(id);
     this.direction = direction;
     this.mine = this.base + direction * DIRECTION;
     this.peer = this.base + (1 - direction) * DIRECTION;
   }
 
-  /** Number of the conversation's entry in the second table; made where there is none. */
-  private more(): number {
-    const { w, base } = this;
-    if (w[base + MORE] === 0) {
-      if (this.moreUsed >>> SEGMENT_BITS === this.moreWords.length) {
-        this.moreWords.push(new Int32Array(SEGMENT * MORE_WORDS));
-        this.moreDoubles.push(new Float64Array(SEGMENT * MORE_DOUBLES));
-      }
-      w[base + MORE] = ++this.moreUsed;
-    }
-    return w[base + MORE] - 1;
+  /** The conversation's entry in the second table, -1 for none. */
+  private get trouble(): number {
+    return this.w[this.base + TROUBLE] - 1;
   }
-
-  private moreWord(direction: number, word: number): number {
-    const id = this.w[this.base + MORE] - 1;
-    if (id < 0) return 0;
-    return this.moreWords[id >>> SEGMENT_BITS][
-      (id & (SEGMENT - 1)) * MORE_WORDS + direction * MORE_DIRECTION + word
-    ];
+  private makeTrouble(): number {
+    if (this.trouble < 0) this.w[this.base + TROUBLE] = this.troubles.append() + 1;
+    return this.trouble;
   }
-  private setMoreWord(direction: number, word: number, value: number): void {
-    const id = this.more();
-    this.moreWords[id >>> SEGMENT_BITS][
-      (id & (SEGMENT - 1)) * MORE_WORDS + direction * MORE_DIRECTION + word
-    ] = value;
-  }
-  private moreDouble(double: number): number {
-    const id = this.w[this.base + MORE] - 1;
-    return id < 0 ? 0 : this.moreDoubles[id >>> SEGMENT_BITS][(id & (SEGMENT - 1)) * MORE_DOUBLES + double];
-  }
-  private setMoreDouble(double: number, value: number): void {
-    const id = this.more();
-    this.moreDoubles[id >>> SEGMENT_BITS][(id & (SEGMENT - 1)) * MORE_DOUBLES + double] = value;
+  private troubleWord(direction: number, word: number): number {
+    const id = this.trouble;
+    return id < 0
+      ? 0
+      : this.troubles.words(id)[this.troubles.base(id) + direction * TROUBLE_DIRECTION + word];
   }
   private tally(count: number): void {
-    this.setMoreWord(this.direction, COUNTS + count, this.moreWord(this.direction, COUNTS + count) + 1);
+    const id = this.makeTrouble();
+    this.troubles.words(id)[this.troubles.base(id) + this.direction * TROUBLE_DIRECTION + COUNTS + count]++;
   }
 
   private get state(): number {
@@ -249,7 +236,7 @@ export class TcpTable {
     } else if (this.inHandshake && direction === this.client && (flags & TcpFlag.ack) !== 0) {
       // The client's ACK tells of a SYN/ACK even where none was captured.
       if (this.state === State.synReceived)
-        this.setMoreDouble(RTT, this.now - this.d[this.base / 2 + TIMED_AT + direction]);
+        this.d[this.base / 2 + RTT] = this.now - this.d[this.mine / 2 + TIMED_AT];
       this.state = State.established;
     }
 
@@ -290,7 +277,7 @@ export class TcpTable {
       return false;
     }
     if (w[base + CONNECTIONS] > 0 && direction === this.client && sequence === w[base + CLIENT_ISN]) {
-      if (this.state === State.synSent) this.d[base / 2 + TIMED_AT + direction] = this.now;
+      if (this.state === State.synSent) this.d[this.mine / 2 + TIMED_AT] = this.now;
       return false;
     }
     // Ports used again: what was learnt of the old connection's numbers is void, its counts stay.
@@ -299,12 +286,12 @@ export class TcpTable {
     w[base + STATE] = (direction << 8) | State.synSent;
     w[base + CONNECTIONS]++;
     w[base + CLIENT_ISN] = sequence;
-    this.d[base / 2 + TIMED_AT + direction] = this.now;
+    this.d[this.mine / 2 + TIMED_AT] = this.now;
     return true;
   }
 
   private data(sequence: number, span: number, ahead: number, timed: boolean): void {
-    const { w, d, mine, direction, now } = this;
+    const { w, d, mine, now } = this;
     const end = (sequence + span) | 0;
     if ((w[mine + WINDOW] & Known.next) === 0) {
       w[mine + WINDOW] |= Known.next;
@@ -316,7 +303,7 @@ export class TcpTable {
       if (timed && !this.inHandshake && (w[mine + WINDOW] & Known.timed) === 0) {
         w[mine + WINDOW] |= Known.timed;
         w[mine + TIMED] = end;
-        d[this.base / 2 + TIMED_AT + direction] = now;
+        d[mine / 2 + TIMED_AT] = now;
       }
       w[mine + NEXT] = end;
       return;
@@ -324,29 +311,37 @@ export class TcpTable {
     if (ahead > 0) {
       this.tally(Count.lostSegment);
       w[mine + WINDOW] |= Known.hole;
-      this.setMoreWord(direction, HOLE_FROM, w[mine + NEXT]);
-      this.setMoreWord(direction, HOLE_TO, sequence);
-      this.setMoreDouble(HOLE_TIME + direction, now);
+      this.openHole(w[mine + NEXT], sequence);
     } else {
       this.sentBefore(sequence, end);
     }
     if (((end - w[mine + NEXT]) | 0) > 0) w[mine + NEXT] = end;
   }
 
+  private openHole(from: number, to: number): void {
+    const id = this.trouble;
+    const at = this.troubles.base(id) + this.direction * TROUBLE_DIRECTION;
+    this.troubles.words(id)[at + HOLE_FROM] = from;
+    this.troubles.words(id)[at + HOLE_TO] = to;
+    this.troubles.doubles(id)[at / 2 + HOLE_TIME] = this.now;
+  }
+
   /** A segment that begins before what is expected next. */
   private sentBefore(sequence: number, end: number): void {
-    const { w, mine, direction, now } = this;
-    const from = this.moreWord(direction, HOLE_FROM);
-    const to = this.moreWord(direction, HOLE_TO);
+    const { w, mine, peer, direction, troubles } = this;
+    const id = this.makeTrouble();
+    const at = troubles.base(id) + direction * TROUBLE_DIRECTION;
+    const words = troubles.words(id);
+    const from = words[at + HOLE_FROM];
+    const to = words[at + HOLE_TO];
     const inHole =
       (w[mine + WINDOW] & Known.hole) !== 0 && ((sequence - from) | 0) >= 0 && ((to - sequence) | 0) > 0;
-    const rtt = this.moreDouble(RTT);
-    const asked =
-      w[this.peer + ACKED] === sequence && this.moreWord(1 - direction, REPEATS) >= FAST_RETRANSMIT;
-    const soon = now - this.moreDouble(HOLE_TIME + direction) < (rtt > 0 ? rtt : REORDER_NANOSECONDS);
+    const rtt = this.d[this.base / 2 + RTT];
+    const asked = w[peer + ACKED] === sequence && w[peer + REPEATS] >= FAST_RETRANSMIT;
+    const soon = this.now - troubles.doubles(id)[at / 2 + HOLE_TIME] < (rtt > 0 ? rtt : REORDER_NANOSECONDS);
     this.tally(inHole && soon && !asked ? Count.outOfOrder : Count.retransmission);
     if (inHole && sequence === from) {
-      this.setMoreWord(direction, HOLE_FROM, end);
+      words[at + HOLE_FROM] = end;
       if (((to - end) | 0) <= 0) w[mine + WINDOW] &= ~Known.hole;
     }
     // Karn's rule: what was sent twice is not timed, the answer could be to either.
@@ -355,7 +350,7 @@ export class TcpTable {
 
   /** @param bare no data, no SYN, FIN or RST, and all that this side sent lies before it */
   private acknowledge(acknowledgment: number, window: number, plain: boolean, bare: boolean): void {
-    const { w, mine, peer, direction } = this;
+    const { w, mine, peer } = this;
     if (window === 0 && plain) this.tally(Count.zeroWindow);
     const answersProbe = (w[peer + WINDOW] & Known.lastWasProbe) !== 0;
     if ((w[mine + WINDOW] & Known.ack) !== 0 && acknowledgment === w[mine + ACKED]) {
@@ -368,20 +363,18 @@ export class TcpTable {
         !answersProbe
       ) {
         this.tally(Count.duplicateAck);
-        this.setMoreWord(direction, REPEATS, this.moreWord(direction, REPEATS) + 1);
+        w[mine + REPEATS]++;
       }
       return;
     }
     if (answersProbe && acknowledgment === ((w[peer + NEXT] + 1) | 0)) w[peer + NEXT] = acknowledgment;
-    if (this.moreWord(direction, REPEATS) > 0) this.setMoreWord(direction, REPEATS, 0);
+    w[mine + REPEATS] = 0;
     w[mine + ACKED] = acknowledgment;
     w[mine + WINDOW] |= Known.ack;
     if ((w[peer + WINDOW] & Known.timed) !== 0 && ((acknowledgment - w[peer + TIMED]) | 0) >= 0) {
       w[peer + WINDOW] &= ~Known.timed;
-      const other = 1 - direction;
-      const took = this.now - this.d[this.base / 2 + TIMED_AT + other];
-      this.setMoreWord(other, TIMINGS, this.moreWord(other, TIMINGS) + 1);
-      this.setMoreDouble(TIME_SUM + other, this.moreDouble(TIME_SUM + other) + took);
+      w[peer + TIMINGS]++;
+      this.d[peer / 2 + TIME_SUM] += this.now - this.d[peer / 2 + TIMED_AT];
     }
   }
 
@@ -389,24 +382,19 @@ export class TcpTable {
   split(id: number, direction: number): number {
     const other = this.append();
     this.select(id, direction);
-    const line = this.w.slice(this.mine, this.mine + DIRECTION);
-    const clock = this.d[this.base / 2 + TIMED_AT + direction];
-    const words = Array.from({ length: MORE_DIRECTION }, (_, word) => this.moreWord(direction, word));
-    const doubles = [HOLE_TIME, TIME_SUM].map((double) => this.moreDouble(double + direction));
-    const opened = this.w[this.base + CONNECTIONS] > 0 && this.client === direction;
-    const conversation = opened ? this.w.slice(this.base + STATE, this.base + MORE) : null;
-    this.w.fill(0, this.mine, this.mine + DIRECTION);
-    for (const [word] of words.entries()) this.setMoreWord(direction, word, 0);
-    this.setMoreDouble(TIME_SUM + direction, 0);
-    if (opened) this.w.fill(0, this.base + STATE, this.base + MORE);
-
+    const { w, base, mine } = this;
+    const trouble = this.trouble;
+    const opened = w[base + CONNECTIONS] > 0 && this.client === direction;
     this.select(other, direction);
-    this.w.set(line, this.mine);
-    this.d[this.base / 2 + TIMED_AT + direction] = clock;
-    for (const [word, value] of words.entries()) this.setMoreWord(direction, word, value);
-    for (const [i, double] of [HOLE_TIME, TIME_SUM].entries())
-      this.setMoreDouble(double + direction, doubles[i]);
-    if (conversation) this.w.set(conversation, this.base + STATE);
+    move(w, mine, this.w, this.mine, DIRECTION);
+    if (opened) move(w, base + STATE, this.w, this.base + STATE, TROUBLE - STATE);
+    if (trouble >= 0) {
+      const { troubles } = this;
+      const made = this.makeTrouble();
+      const place = direction * TROUBLE_DIRECTION;
+      const [from, to] = [trouble, made].map((entry) => troubles.base(entry) + place);
+      move(troubles.words(trouble), from, troubles.words(made), to, TROUBLE_DIRECTION);
+    }
     return other;
   }
 
@@ -420,28 +408,44 @@ export class TcpTable {
   record(id: number, forward: number): TcpRecord {
     this.select(id, forward);
     const side = (direction: number): TcpRecord['forward'] => {
-      const counts = Object.fromEntries(
-        COUNT_NAMES.map((name, i) => [name, this.moreWord(direction, COUNTS + i) >>> 0]),
-      );
-      const timings = this.moreWord(direction, TIMINGS) >>> 0;
+      const at = this.base + direction * DIRECTION;
+      const timings = this.w[at + TIMINGS] >>> 0;
+      const count = (number: number) => this.troubleWord(direction, COUNTS + number) >>> 0;
       return {
-        ...(counts as unknown as TcpCounts),
-        ackTime: timings === 0 ? null : seconds(this.moreDouble(TIME_SUM + direction) / timings),
+        retransmissions: count(Count.retransmission),
+        outOfOrder: count(Count.outOfOrder),
+        duplicateAcks: count(Count.duplicateAck),
+        lostSegments: count(Count.lostSegment),
+        keepAlives: count(Count.keepAlive),
+        zeroWindows: count(Count.zeroWindow),
+        resets: count(Count.reset),
+        ackTime: timings === 0 ? null : seconds(this.d[at / 2 + TIME_SUM] / timings),
       };
     };
     const there = side(forward);
     const back = side(1 - forward);
-    const total = Object.fromEntries(COUNT_NAMES.map((name) => [name, there[name] + back[name]]));
-    const rtt = this.moreDouble(RTT);
+    const rtt = this.d[this.base / 2 + RTT];
     return {
       state: STATE_NAMES[this.state],
       connections: this.w[this.base + CONNECTIONS],
       rtt: rtt > 0 ? seconds(rtt) : null,
-      ...(total as unknown as TcpCounts),
+      retransmissions: there.retransmissions + back.retransmissions,
+      outOfOrder: there.outOfOrder + back.outOfOrder,
+      duplicateAcks: there.duplicateAcks + back.duplicateAcks,
+      lostSegments: there.lostSegments + back.lostSegments,
+      keepAlives: there.keepAlives + back.keepAlives,
+      zeroWindows: there.zeroWindows + back.zeroWindows,
+      resets: there.resets + back.resets,
       forward: there,
       reverse: back,
     };
   }
+}
+
+/** Copies words to another place and clears the old one. */
+function move(from: Int32Array, at: number, to: Int32Array, place: number, count: number): void {
+  to.set(from.subarray(at, at + count), place);
+  from.fill(0, at, at + count);
 }
 
 /** Nanoseconds as seconds, without the noise of binary fractions. */

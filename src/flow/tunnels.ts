@@ -109,7 +109,8 @@ const lengthOf = (kind: number) => (kind === AddressKind.ipv6 ? 10 : kind === Ad
 /** Endpoints: lists of (source, destination, destination port) of tunnels, outermost first, as one packet had them. */
 export class Endpoints {
   private readonly interner = new Interner(WIDTH, 256);
-  /** First words of source and destination, then their second words, and so on: fill before `intern`. */
+  private length = 0;
+  /** Words of the two addresses: fill before `load`. */
   readonly source = new Int32Array(4);
   readonly destination = new Int32Array(4);
 
@@ -118,17 +119,27 @@ export class Endpoints {
     this.interner.intern();
   }
 
-  intern(parent: number, kind: AddressKind, port: number): number {
+  /** Takes `source` and `destination` for what `isLoaded` and `intern` are about. */
+  load(parent: number, kind: AddressKind, port: number): void {
     const { source, destination } = this;
     const { key } = this.interner;
-    const length = lengthOf(kind);
     key[PARENT] = parent;
     key[KIND_AND_PORT] = (kind << 16) | port;
-    for (let i = 0; 2 * i + 2 < length; i++) {
+    this.length = lengthOf(kind);
+    for (let i = 0; 2 * i + 2 < this.length; i++) {
       key[2 + 2 * i] = source[i];
       key[3 + 2 * i] = destination[i];
     }
-    return this.interner.intern(length);
+  }
+
+  /** True where `endpoints` are what was loaded. */
+  isLoaded(endpoints: number): boolean {
+    return this.interner.equals(endpoints, this.length);
+  }
+
+  /** Number of what was loaded. */
+  intern(): number {
+    return this.interner.intern(this.length);
   }
 
   /** The same tunnels seen in the other direction. */
@@ -141,7 +152,8 @@ export class Endpoints {
       this.destination[i] = interner.word(endpoints, 2 + 2 * i);
       this.source[i] = interner.word(endpoints, 3 + 2 * i);
     }
-    return this.intern(parent, (kindAndPort >>> 16) as AddressKind, kindAndPort & 0xffff);
+    this.load(parent, (kindAndPort >>> 16) as AddressKind, kindAndPort & 0xffff);
+    return this.intern();
   }
 
   levels(endpoints: number): EndpointLevel[] {

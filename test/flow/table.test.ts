@@ -169,15 +169,19 @@ describe('endpoints', () => {
     endpoints.source.set(source);
     endpoints.destination.set(destination);
   };
+  const number = (endpoints: Endpoints, parent: number, kind: AddressKind, port: number) => {
+    endpoints.load(parent, kind, port);
+    return endpoints.intern();
+  };
   it('turn around and back, with addresses of every kind', () => {
     const endpoints = new Endpoints();
     fill(endpoints, [0x0a000001, 9, 9, 9], [0x0a000002, 8, 8, 8]);
-    const four = endpoints.intern(NO_ENDPOINTS, AddressKind.ipv4, 6081);
+    const four = number(endpoints, NO_ENDPOINTS, AddressKind.ipv4, 6081);
     fill(endpoints, [0x20010db8, 0, 0, 1], [0x20010db8, 0, 0, 2]);
-    const six = endpoints.intern(four, AddressKind.ipv6, 4789);
+    const six = number(endpoints, four, AddressKind.ipv6, 4789);
     fill(endpoints, [0x02000000, 0x0001, 7, 7], [0x02000000, 0x0002, 7, 7]);
-    const mac = endpoints.intern(six, AddressKind.ether, 0);
-    const none = endpoints.intern(mac, AddressKind.none, 0);
+    const mac = number(endpoints, six, AddressKind.ether, 0);
+    const none = number(endpoints, mac, AddressKind.none, 0);
     expect(endpoints.levels(none)).toEqual([
       { src: '10.0.0.1', dst: '10.0.0.2', dstPort: 6081 },
       { src: '2001:db8::1', dst: '2001:db8::2', dstPort: 4789 },
