@@ -11,6 +11,7 @@ import { table } from './protocol.ts';
 import type { DispatchTable, Registry } from './registry.ts';
 
 const LINK = table('link');
+const MAX_LENGTH = 0x3fffffff;
 
 export class Dissector {
   readonly registry: Registry;
@@ -46,8 +47,9 @@ export class Dissector {
     layers.refused = false;
     layers.quoted = -1;
     layers.end = start + captured;
-    // Lengths come from 32-bit file fields and are added to offsets below 2^31: keep sums in the int32 range.
-    layers.limit = start + (length < captured ? captured : length > 0x3fffffff ? 0x3fffffff : length);
+    // Lengths come from 32-bit file fields and are added to offsets below 2^31: keep sums in the int32 range. The
+    // conversion also keeps `limit` an integer for V8, which otherwise boxes it as a double after one such store.
+    layers.limit = start + (length < captured ? captured : length > MAX_LENGTH ? MAX_LENGTH : length | 0);
     let protocol = root;
     let at = start;
     if (protocol < 0) layers.stop = Stop.unknown;

@@ -95,18 +95,24 @@ export function asciiText(view: DataView, from: number, to: number): string {
   return text;
 }
 
-// Records come in order of time: nearly all share their second with the one before.
-let knownSecond = Number.NaN;
-let knownText = '';
+// Seconds repeat: those of packets from one to the next, those of flows within a capture. Formatting a date takes 1 us.
+const KNOWN_SECONDS = 256;
+const knownSeconds = new Float64Array(KNOWN_SECONDS).fill(Number.NaN);
+const knownTexts: string[] = Array.from({ length: KNOWN_SECONDS }, () => '');
+
+function secondText(seconds: number): string {
+  const slot = seconds & (KNOWN_SECONDS - 1);
+  if (knownSeconds[slot] !== seconds) {
+    const date = new Date(seconds * 1000);
+    knownTexts[slot] = Number.isNaN(date.getTime()) ? String(seconds) : date.toISOString().slice(0, -5);
+    knownSeconds[slot] = seconds;
+  }
+  return knownTexts[slot];
+}
 
 /** RFC 3339 in UTC with nine digits of fraction; a time beyond what dates can hold as plain seconds. */
 export function timeText(seconds: number, nanoseconds: number): string {
-  if (seconds !== knownSecond) {
-    const date = new Date(seconds * 1000);
-    const valid = !Number.isNaN(date.getTime());
-    knownText = valid ? date.toISOString().slice(0, -5) : String(seconds);
-    knownSecond = seconds;
-  }
+  const knownText = secondText(seconds);
   const fraction = String(nanoseconds).padStart(9, '0');
   return Math.abs(seconds) <= 8.64e12 ? `${knownText}.${fraction}Z` : `${knownText}.${fraction}`;
 }

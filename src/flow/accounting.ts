@@ -8,9 +8,11 @@ import type { FlowRole } from '../core/protocol.ts';
 import type { Registry } from '../core/registry.ts';
 import type { Packet, PacketSink } from '../pipeline.ts';
 import { type Datagram, Fragments } from './fragments.ts';
+import { Halves } from './halves.ts';
 import { Interner } from './interner.ts';
+import { destinationFirst, readAddress, swapEnds } from './key.ts';
 import { NO_OPTIONS, OptionSets } from './options.ts';
-import { Double, Flag, FlowTable, Key, Word } from './table.ts';
+import { Double, Flag, FlowTable, Key, touch, Word } from './table.ts';
 import { TcpTable } from './tcp.ts';
 import { Endpoints, NO_ENDPOINTS, NO_PATH, Paths } from './tunnels.ts';
 
@@ -43,6 +45,7 @@ export class FlowAccounting implements PacketSink {
   readonly registry: Registry;
   private readonly dissector: Dissector;
   private readonly fragments = new Fragments();
+  private readonly halves = new Halves(this.table, this.tcp, this.paths, this.endpoints);
   private readonly tcpNumber: number;
   /** Name number by protocol, where the tunnel's name does not depend on the packet. */
   private readonly tunnelNames: Int32Array;
@@ -265,7 +268,7 @@ export class FlowAccounting implements PacketSink {
     touch(table.words(to), table.base(to), waiting.lastSeconds, waiting.lastNanoseconds);
     if (table.packets(flow, 0) + table.packets(flow, 1) > 0) return;
     table.setWord(flow, Word.flags, table.word(flow, Word.flags) & ~Flag.timed);
-    if (table.word(flow, Word.otherHalf) > 0) this.separate(flow);
+    if (table.word(flow, Word.otherHalf) > 0) this.halves.separate(flow);
   }
 
   /** Number of the packet's tunnel endpoints. */
@@ -363,70 +366,17 @@ export class FlowAccounting implements PacketSink {
       // With both directions it is whole by itself: what was taken for its other half is another conversation.
       const other = w[b + Word.otherHalf] - 1;
       if (other >= 0 && w[b + Word.packets + direction] === 0) {
-        this.separate(id);
-        this.offer(other, table.word(other, Word.endpoints + direction));
+        this.halves.part(id, direction);
       }
       return id;
     }
     const created = table.append();
     if (direction === 1) table.setWord(created, Word.flags, Flag.forwardBA);
     table.link(hash, created);
-    if (this.vniKey === 'auto' && this.tunnelPath !== NO_PATH) this.findOtherHalf(created);
+    if (this.vniKey === 'auto' && this.tunnelPath !== NO_PATH) {
+      this.halves.join(created, direction, this.currentEndpoints());
+    }
     return created;
-  }
-
-  /**
-   * Joins a new entry to one of the same inner addresses and ports, seen so far in the other direction only, between the
-   * same tunnel endpoints under another VNI: the other half of this conversation (Cilium puts the sender's identity in
-   * the VNI). Entries that wait for that are found by conversation, direction and endpoints; the latest is the one.
-   */
-  private findOtherHalf(id: number): void {
-    const { table, direction } = this;
-    const reversed = this.endpoints.reverse(this.currentEndpoints());
-    const other = table.findConversation(table.hash(halfNumber(reversed, 1 - direction)));
-    if (other >= 0 && this.isOtherHalf(other, reversed)) {
-      table.setWord(id, Word.otherHalf, other + 1);
-      table.setWord(other, Word.otherHalf, id + 1);
-      table.setWord(id, Word.flags, table.word(other, Word.flags) & Flag.forwardBA);
-      table.setWord(id, Word.tcp, table.word(other, Word.tcp));
-    } else {
-      this.offer(id, this.currentEndpoints());
-    }
-  }
-
-  /** Lets `id`, all of whose packets went in the direction at hand, be found as a half by those of the other one. */
-  private offer(id: number, endpoints: number): void {
-    const { table } = this;
-    const hash = table.hash(halfNumber(endpoints, this.direction));
-    const before = table.findConversation(hash);
-    if (before < 0) table.link(hash, id);
-    else table.relink(hash, before, id);
-  }
-
-  private isOtherHalf(other: number, endpoints: number): boolean {
-    const { table, direction } = this;
-    return (
-      table.packets(other, direction) === 0 &&
-      table.packets(other, 1 - direction) > 0 &&
-      table.word(other, Word.otherHalf) === 0 &&
-      table.word(other, Word.endpoints + 1 - direction) === endpoints &&
-      this.paths.sameShape(table.word(other, Word.path), this.tunnelPath)
-    );
-  }
-
-  /** Undoes what `findOtherHalf` did to `id`. */
-  private separate(id: number): void {
-    const { table } = this;
-    const other = table.word(id, Word.otherHalf) - 1;
-    const younger = id > other ? id : other;
-    for (const half of [id, other]) {
-      const direction = table.packets(half, 1) > 0 ? 1 : 0;
-      table.setWord(half, Word.otherHalf, 0);
-      const flags = table.word(half, Word.flags) & ~Flag.forwardBA;
-      table.setWord(half, Word.flags, direction === 1 ? flags | Flag.forwardBA : flags);
-      const tcp = table.word(half, Word.tcp);
-      if (half === younger && tcp >= 0) table.setWord(half, Word.tcp, this.tcp.split(tcp, direction));
-    }
   }
 
   /** @param whole false where the segment's end is in another fragment */
@@ -467,85 +417,5 @@ export class FlowAccounting implements PacketSink {
       w[b + Word.flags] = (w[b + Word.flags] & ~Flag.forwardBA) | (direction === 1 ? Flag.forwardBA : 0);
       if (other >= 0) table.setWord(other, Word.flags, w[b + Word.flags]);
     }
-  }
-}
-
-/** Stands for all paths between `endpoints` in a hash: negative, which no path is. */
-function halfNumber(endpoints: number, direction: number): number {
-  return ~(2 * endpoints + direction);
-}
-
-/** Widens an entry's time span to hold a packet's time. Seconds that do not fit count as the first or last moment that does. */
-function touch(w: Int32Array, b: number, seconds: number, nanoseconds: number): void {
-  if (seconds < 0) touchAt(w, b, 0, 0);
-  else if (seconds > 0xffffffff) touchAt(w, b, 0xffffffff, 999_999_999);
-  else touchAt(w, b, seconds, nanoseconds);
-}
-
-function touchAt(w: Int32Array, b: number, seconds: number, nanoseconds: number): void {
-  const timed = (w[b + Word.flags] & Flag.timed) !== 0;
-  const last = w[b + Word.lastSeconds] >>> 0;
-  const isLast = seconds > last || (seconds === last && nanoseconds >= w[b + Word.lastNanoseconds]);
-  if (!timed || isLast) {
-    w[b + Word.lastSeconds] = seconds;
-    w[b + Word.lastNanoseconds] = nanoseconds;
-    if (timed) return;
-  }
-  const first = w[b + Word.firstSeconds] >>> 0;
-  if (!timed || seconds < first || (seconds === first && nanoseconds < w[b + Word.firstNanoseconds])) {
-    w[b + Word.flags] |= Flag.timed;
-    w[b + Word.firstSeconds] = seconds;
-    w[b + Word.firstNanoseconds] = nanoseconds;
-  }
-}
-
-/** Reads an address into `words`: its first word to `first`, the others to `rest` and the two after it. */
-function readAddress(
-  view: DataView,
-  layers: Layers,
-  roles: FlowRoles,
-  layer: number,
-  offsets: Int32Array,
-  words: Int32Array,
-  first: number,
-  rest: number,
-): void {
-  words[rest] = 0;
-  words[rest + 1] = 0;
-  words[rest + 2] = 0;
-  if (layer < 0) {
-    words[first] = 0;
-    return;
-  }
-  const protocol = layers.protocol(layer);
-  const from = layers.start(layer) + offsets[protocol];
-  words[first] = view.getInt32(from);
-  const kind = roles.addressKind[protocol];
-  if (kind === AddressKind.ipv6) {
-    words[rest] = view.getInt32(from + 4);
-    words[rest + 1] = view.getInt32(from + 8);
-    words[rest + 2] = view.getInt32(from + 12);
-  } else if (kind === AddressKind.ether) {
-    words[rest] = view.getUint16(from + 4);
-  }
-}
-
-/** True where the destination's end sorts before the source's; `ports` is destination port less source port. */
-function destinationFirst(key: Int32Array, ports: number): boolean {
-  if (key[Key.a] !== key[Key.b]) return key[Key.b] < key[Key.a];
-  for (let i = 0; i < 3; i++) {
-    if (key[Key.restA + i] !== key[Key.restB + i]) return key[Key.restB + i] < key[Key.restA + i];
-  }
-  return ports < 0;
-}
-
-function swapEnds(key: Int32Array): void {
-  const first = key[Key.a];
-  key[Key.a] = key[Key.b];
-  key[Key.b] = first;
-  for (let i = 0; i < 3; i++) {
-    const word = key[Key.restA + i];
-    key[Key.restA + i] = key[Key.restB + i];
-    key[Key.restB + i] = word;
   }
 }

@@ -14,6 +14,7 @@ export interface OptionCount {
 export class OptionSets {
   private readonly interner = new Interner(3, 64);
   private readonly tables: string[] = [];
+  private readonly known: (readonly number[])[] = [];
   /** Pairs (flow, set) for sets beyond a flow's first, and the packets of each. */
   private readonly others = new Interner(2);
   private otherPackets = new Float64Array(64);
@@ -56,19 +57,31 @@ export class OptionSets {
     }
   }
 
+  /** The options of a set, each once, as numbers that are the same for the same option. */
+  private optionsOf(set: number): readonly number[] {
+    let options = this.known[set];
+    if (options === undefined) {
+      const seen = new Set<number>();
+      for (let at = set; at > NO_OPTIONS; at = this.interner.word(at, 0)) {
+        seen.add(this.interner.word(at, 1) * 2 ** 24 + this.interner.word(at, 2));
+      }
+      options = [...seen];
+      this.known[set] = options;
+    }
+    return options;
+  }
+
   /** Adds `packets` packets that carried `set` to `counts`; an option that is twice in a set counts once. */
-  addTo(counts: Map<string, OptionCount>, set: number, packets: number): void {
+  addTo(counts: Map<number, OptionCount>, set: number, packets: number): void {
     if (packets === 0) return;
-    const seen = new Set<string>();
-    for (let at = set; at > NO_OPTIONS; at = this.interner.word(at, 0)) {
-      const table = this.tables[this.interner.word(at, 1)];
-      const option = this.interner.word(at, 2);
-      const name = `${table} ${option}`;
-      if (seen.has(name)) continue;
-      seen.add(name);
-      const count = counts.get(name);
-      if (count) count.packets += packets;
-      else counts.set(name, { table, class: option >>> 8, type: option & 255, packets });
+    for (const option of this.optionsOf(set)) {
+      const count = counts.get(option);
+      if (count) {
+        count.packets += packets;
+      } else {
+        const table = this.tables[Math.floor(option / 2 ** 24)];
+        counts.set(option, { table, class: (option >>> 8) & 0xffff, type: option & 0xff, packets });
+      }
     }
   }
 }

@@ -75,6 +75,8 @@ export class FlowRecords {
   /** Option sets beyond a flow's first, by flow. */
   private readonly otherSets = new Map<number, [set: number, packets: number][]>();
 
+  private readonly optionNames = new Map<number, string | null>();
+
   constructor(accounting: FlowAccounting) {
     this.accounting = accounting;
     for (const [flow, set, packets] of accounting.optionSets.otherCounts()) {
@@ -146,8 +148,9 @@ export class FlowRecords {
   sorted(by: FlowSort): number[] {
     const key = this.sortKey(by);
     const ids = this.ids();
-    const keys = new Map(ids.map((id) => [id, key(id)]));
-    return ids.sort((a, b) => keys.get(b)! - keys.get(a)! || a - b);
+    const keys = new Float64Array(this.accounting.table.size);
+    for (const id of ids) keys[id] = key(id);
+    return ids.sort((a, b) => keys[b] - keys[a] || a - b);
   }
 
   private sortKey(by: FlowSort): (id: number) => number {
@@ -178,20 +181,22 @@ export class FlowRecords {
   }
 
   /** Adds the options of entry `id` to `counts`. */
-  addOptions(counts: Map<string, OptionCount>, id: number): void {
+  addOptions(counts: Map<number, OptionCount>, id: number): void {
     const { table, optionSets } = this.accounting;
     const set = table.word(id, Word.optionSet);
     if (set >= 0) optionSets.addTo(counts, set, table.word(id, Word.optionPackets) >>> 0);
     for (const [other, packets] of this.otherSets.get(id) ?? []) optionSets.addTo(counts, other, packets);
   }
 
-  optionRecords(counts: Map<string, OptionCount>): OptionCountRecord[] {
-    return [...counts.values()].map(({ table, class: optionClass, type, packets }) => ({
-      class: optionClass,
-      type,
-      name: this.accounting.registry.optionName(table, optionClass, type),
-      packets,
-    }));
+  optionRecords(counts: Map<number, OptionCount>): OptionCountRecord[] {
+    return Array.from(counts, ([option, { table, class: optionClass, type, packets }]) => {
+      let name = this.optionNames.get(option);
+      if (name === undefined) {
+        name = this.accounting.registry.optionName(table, optionClass, type);
+        this.optionNames.set(option, name);
+      }
+      return { class: optionClass, type, name, packets };
+    });
   }
 
   record(id: number): FlowRecord {
@@ -217,7 +222,7 @@ export class FlowRecords {
     const vni = this.vni(id, forward);
     const reverseVni = this.vni(id, 1 - forward);
     const [first, last] = this.span(id);
-    const options = new Map<string, OptionCount>();
+    const options = new Map<number, OptionCount>();
     this.addOptions(options, id);
     if (this.otherHalf(id) >= 0) this.addOptions(options, this.otherHalf(id));
 
@@ -257,9 +262,14 @@ export class FlowRecords {
     const ends = endpoints.levels(
       seen >= 0 ? seen : endpoints.reverse(Math.max(0, table.word(id, Word.endpoints + 1 - forward))),
     );
-    return levels.map((level, i) => ({ ...level, ...(ends[i] ?? { src: null, dst: null, dstPort: null }) }));
+    return levels.map(({ protocol, vni }, i) => {
+      const { src, dst, dstPort } = ends[i] ?? NO_ENDS;
+      return { protocol, vni, src, dst, dstPort };
+    });
   }
 }
+
+const NO_ENDS = { src: null, dst: null, dstPort: null };
 
 /** Seconds and nanoseconds. */
 export type Time = readonly [seconds: number, nanoseconds: number];

@@ -229,3 +229,27 @@ function put(index: Int32Array, hash: number, value: number): void {
   index[2 * slot] = hash;
   index[2 * slot + 1] = value;
 }
+
+/** Widens an entry's time span to hold a packet's time. Seconds that do not fit count as the first or last moment that does. */
+export function touch(w: Int32Array, b: number, seconds: number, nanoseconds: number): void {
+  if (seconds < 0) touchAt(w, b, 0, 0);
+  else if (seconds > 0xffffffff) touchAt(w, b, 0xffffffff, 999_999_999);
+  else touchAt(w, b, seconds, nanoseconds);
+}
+
+function touchAt(w: Int32Array, b: number, seconds: number, nanoseconds: number): void {
+  const timed = (w[b + Word.flags] & Flag.timed) !== 0;
+  const last = w[b + Word.lastSeconds] >>> 0;
+  const isLast = seconds > last || (seconds === last && nanoseconds >= w[b + Word.lastNanoseconds]);
+  if (!timed || isLast) {
+    w[b + Word.lastSeconds] = seconds;
+    w[b + Word.lastNanoseconds] = nanoseconds;
+    if (timed) return;
+  }
+  const first = w[b + Word.firstSeconds] >>> 0;
+  if (!timed || seconds < first || (seconds === first && nanoseconds < w[b + Word.firstNanoseconds])) {
+    w[b + Word.flags] |= Flag.timed;
+    w[b + Word.firstSeconds] = seconds;
+    w[b + Word.firstNanoseconds] = nanoseconds;
+  }
+}

@@ -20,6 +20,7 @@ export class Paths {
   private readonly interner = new Interner(3, 256);
   private readonly names: string[] = [];
   private readonly numbers = new Map<string, number>();
+  private readonly known: (readonly PathLevel[])[] = [];
 
   constructor() {
     this.interner.key.set([-1, -1, -1]);
@@ -57,10 +58,10 @@ export class Paths {
     return { protocol: this.names[this.interner.word(path, 1)], vni: vni === -1 ? null : vni >>> 0 };
   }
 
-  levels(path: number): PathLevel[] {
-    const levels: PathLevel[] = [];
-    for (let at = path; at !== NO_PATH; at = this.parent(at)) levels.push(this.level(at));
-    return levels.reverse();
+  /** Levels of a path, outermost first; the same array for every call. */
+  levels(path: number): readonly PathLevel[] {
+    this.known[path] ??= path === NO_PATH ? [] : [...this.levels(this.parent(path)), this.level(path)];
+    return this.known[path];
   }
 
   /** True where two paths use the same protocols, whatever their VNIs. */
@@ -110,6 +111,7 @@ const lengthOf = (kind: number) => (kind === AddressKind.ipv6 ? 10 : kind === Ad
 export class Endpoints {
   private readonly interner = new Interner(WIDTH, 256);
   private length = 0;
+  private readonly known: (readonly EndpointLevel[])[] = [];
   /** Words of the two addresses: fill before `load`. */
   readonly source = new Int32Array(4);
   readonly destination = new Int32Array(4);
@@ -156,19 +158,22 @@ export class Endpoints {
     return this.intern();
   }
 
-  levels(endpoints: number): EndpointLevel[] {
-    const levels: EndpointLevel[] = [];
-    for (let at = endpoints; at !== NO_ENDPOINTS; at = this.interner.word(at, PARENT)) {
-      const word = (i: number) => this.interner.word(at, i);
-      const kind = (word(KIND_AND_PORT) >>> 16) as AddressKind;
-      const port = word(KIND_AND_PORT) & 0xffff;
-      levels.push({
-        src: addressText(kind, word(2), word(4), word(6), word(8)),
-        dst: addressText(kind, word(3), word(5), word(7), word(9)),
-        dstPort: port === 0 ? null : port,
-      });
-    }
-    return levels.reverse();
+  /** Levels of endpoints, outermost first; the same array for every call. */
+  levels(endpoints: number): readonly EndpointLevel[] {
+    const outer = (): readonly EndpointLevel[] => this.levels(this.interner.word(endpoints, PARENT));
+    this.known[endpoints] ??= endpoints === NO_ENDPOINTS ? [] : [...outer(), this.level(endpoints)];
+    return this.known[endpoints];
+  }
+
+  private level(endpoints: number): EndpointLevel {
+    const word = (i: number) => this.interner.word(endpoints, i);
+    const kind = (word(KIND_AND_PORT) >>> 16) as AddressKind;
+    const port = word(KIND_AND_PORT) & 0xffff;
+    return {
+      src: addressText(kind, word(2), word(4), word(6), word(8)),
+      dst: addressText(kind, word(3), word(5), word(7), word(9)),
+      dstPort: port === 0 ? null : port,
+    };
   }
 }
 

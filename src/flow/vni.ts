@@ -41,7 +41,7 @@ class VniSum {
   endpoints = 0;
   readonly tunnelEndpoints = new Map<string, [string | null, string | null]>();
   readonly protocols = new Map<string, DirectionRecord>();
-  readonly options = new Map<string, OptionCount>();
+  readonly options = new Map<number, OptionCount>();
   first: Time = [Number.POSITIVE_INFINITY, 0];
   last: Time = [Number.NEGATIVE_INFINITY, 0];
   readonly protocol: string | null;
