@@ -5,9 +5,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import type { Context } from '../src/commands/context.ts';
 import { printable } from '../src/core/text.ts';
 import { CaptureError, Interrupted, UsageError } from '../src/errors.ts';
-
-const FLOW_SORTS = ['bytes', 'packets', 'first', 'last', 'duration', 'vni', 'retransmissions'];
-const VNI_SORTS = ['bytes', 'packets', 'flows', 'overhead', 'vni'];
+import { FLOW_SORTS, VNI_SORTS } from '../src/sorts.ts';
 
 function positive(text: string): number {
   const number = Number(text);
@@ -82,13 +80,15 @@ function build(context: Context, finish: (status: number) => void): Command {
 
   captureCommand(program, 'flows', 'Conversations inside the tunnels, keyed by VNI')
     .addOption(vniKeyOption())
-    .addOption(new Option('--sort <key>', 'order, largest first').choices(FLOW_SORTS))
+    .addOption(
+      new Option('--sort <key>', 'order: largest first; first and vni smallest first').choices(FLOW_SORTS),
+    )
     .action(async (files, options) =>
       finish(await (await import('../src/commands/flows.ts')).flows(files, options, context)),
     );
   captureCommand(program, 'vni', 'One row per VNI, and one for untunnelled traffic')
     .addOption(vniKeyOption())
-    .addOption(new Option('--sort <key>', 'order, largest first').choices(VNI_SORTS))
+    .addOption(new Option('--sort <key>', 'order: largest first; vni smallest first').choices(VNI_SORTS))
     .action(async (files, options) =>
       finish(await (await import('../src/commands/vni.ts')).vni(files, options, context)),
     );

@@ -1,9 +1,10 @@
 /** `tunscope flows`: conversations inside the tunnels, keyed by VNI. */
 import { FlowAccounting, type VniKey } from '../flow/accounting.ts';
-import { FlowRecords, type FlowSort } from '../flow/records.ts';
+import { FlowRecords } from '../flow/records.ts';
 import { FLOW_CSV, flowColumns } from '../output/flow-table.ts';
 import { writeCsv, writeJson, writeNdjson, writeTable } from '../output/records.ts';
 import { TextWriter } from '../output/writer.ts';
+import type { FlowSort } from '../sorts.ts';
 import { type Context, formatOf, type InputOptions, lineWidth, tableRows, useColor } from './context.ts';
 import { analyse, prepare, report } from './input.ts';
 

@@ -31,7 +31,10 @@ export async function prepare(
   for (const rule of options.decodeAs ?? []) {
     const match = DECODE_AS.exec(rule);
     if (!match) throw new UsageError(`-d ${rule}: expected something like udp.port==6082,geneve`);
-    registry.decodeAs(match[1], Number(match[2]), match[3]);
+    const [, table, key, protocol] = match;
+    if (Number(key) > (table.endsWith('.port') ? 0xffff : 0xffffffff))
+      throw new UsageError(`-d ${rule}: ${key} is too large`);
+    registry.decodeAs(table, Number(key), protocol);
   }
   const dissector = new Dissector(registry, walk);
   const interrupted = new Promise<never>((_, reject) => {

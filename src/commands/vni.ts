@@ -4,12 +4,9 @@ import { type VniRecord, vniRecords } from '../flow/vni.ts';
 import { VNI_CSV, vniColumns } from '../output/flow-table.ts';
 import { writeCsv, writeJson, writeNdjson, writeTable } from '../output/records.ts';
 import { TextWriter } from '../output/writer.ts';
+import type { VniSort } from '../sorts.ts';
 import { type Context, formatOf, type InputOptions, lineWidth, tableRows, useColor } from './context.ts';
 import { analyse, prepare, report } from './input.ts';
-
-/** What VNIs can be sorted by. */
-export const VNI_SORTS = ['bytes', 'packets', 'flows', 'overhead', 'vni'] as const;
-export type VniSort = (typeof VNI_SORTS)[number];
 
 export interface VniOptions extends InputOptions {
   readonly vniKey: VniKey;

@@ -70,7 +70,7 @@ type Reader = (view: DataView, base: number) => number;
 
 /**
  * `whole` and `masked` are closures of one literal per width: a masked reader that called the whole one would make a
- * megamorphic call, since V8 keeps one feedback vector for all closures of a literal (6 ns per field and packet).
+ * megamorphic call, since V8 keeps one feedback vector for all closures of a literal.
  */
 function uint(
   name: string,

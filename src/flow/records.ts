@@ -1,6 +1,7 @@
 /** Flows as the objects that `flows --ndjson` prints; their shape is docs/schema's `flow`. */
 import type { AddressKind } from '../core/outline.ts';
 import { timeText } from '../core/text.ts';
+import type { FlowSort } from '../sorts.ts';
 import { type FlowAccounting, NO_PROTOCOL } from './accounting.ts';
 import type { OptionCount } from './options.ts';
 import { Double, Flag, type FlowTable, Word } from './table.ts';
@@ -53,18 +54,6 @@ export interface FlowRecord {
   icmp?: { type: number; id: number | null };
   options: OptionCountRecord[];
 }
-
-/** What flows can be sorted by. */
-export const FLOW_SORTS = [
-  'bytes',
-  'packets',
-  'first',
-  'last',
-  'duration',
-  'vni',
-  'retransmissions',
-] as const;
-export type FlowSort = (typeof FLOW_SORTS)[number];
 
 /**
  * Reads flows out of an accounting. Entries that lost all their packets to other flows are not flows, and two that are
