@@ -70,8 +70,12 @@ export function flowColumns(width: number, names?: ReadonlyMap<string, string>):
     },
     { heading: 'PACKETS', right: true, rank: 0, cell: (flow) => countText(flow.packets) },
     { heading: 'BYTES', right: true, rank: 0, cell: (flow) => bytesText(flow.bytes) },
-    { heading: 'THERE', right: true, rank: 6, cell: (flow) => bytesText(flow.forward.bytes) },
-    { heading: 'BACK', right: true, rank: 6, cell: (flow) => bytesText(flow.reverse.bytes) },
+    {
+      heading: 'THERE / BACK',
+      right: true,
+      rank: 6,
+      cell: ({ forward, reverse }) => `${bytesText(forward.bytes)} / ${bytesText(reverse.bytes)}`,
+    },
     { heading: 'TCP', rank: 1, cell: (flow) => flow.tcp?.state ?? '' },
     {
       heading: 'RTT',
