@@ -46,6 +46,7 @@ export const ethernet = defineProtocol({
       layers.stop = Stop.unknown; // neither a length nor a type
     }
   },
+  plain: { next: { table: etherType, field: type, least: 0x600 } },
   details(out) {
     const value = type.read(out.view, out.start);
     // As in Wireshark, 0 is no length: nobody sends an empty payload, but some send an empty type.

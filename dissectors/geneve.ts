@@ -159,6 +159,12 @@ export const geneve = defineProtocol({
     layers.body = start + headerBytes(view, start);
     layers.next(etherType, protocolType.read(view, start));
   },
+  plain: {
+    is: [[version, 0]],
+    header: { field: optionsLength, plus: HEADER },
+    next: { table: etherType, field: protocolType },
+    vni,
+  },
   details,
   // Section 3.3: the destination port is never reversed, so a source port of 6081 alone is a client's chance.
   plausible: (view, start, end) =>
@@ -176,8 +182,9 @@ export const geneve = defineProtocol({
         table: OPTION_TABLE,
         from: HEADER,
         minimum: OPTION_HEADER,
-        size: optionBytes,
-        key: (view, at) => optionClass.read(view, at) * 256 + optionType.read(view, at),
+        length: optionLength,
+        class: optionClass,
+        type: optionType,
       },
     },
   },

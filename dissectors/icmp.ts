@@ -198,6 +198,7 @@ export const icmp = defineProtocol({
     layers.quote();
     layers.next(etherType, IPV4);
   },
+  plain: { next: { type, request: 8, reply: 0, identifier } },
   details,
   info(view, start) {
     const value = type.read(view, start);

@@ -471,6 +471,7 @@ export const icmpv6 = defineProtocol({
     layers.quote();
     layers.next(etherType, IPV6);
   },
+  plain: { next: { type, request: 128, reply: 129, identifier } },
   details,
   info(view, start, layer) {
     const value = type.read(view, start);

@@ -130,6 +130,16 @@ export const ipv4 = defineProtocol({
     }
     layers.next(ipProtocol, protocol.read(view, start));
   },
+  plain: {
+    is: [
+      [version, 4],
+      [moreFragments, 0],
+      [fragmentOffset, 0],
+    ],
+    header: { field: headerLength },
+    total: { field: totalLength },
+    next: { table: ipProtocol, field: protocol },
+  },
   details(out) {
     options(out);
     const total = totalLength.read(out.view, out.start);

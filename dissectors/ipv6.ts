@@ -62,6 +62,11 @@ export const ipv6 = defineProtocol({
     if (payload !== 0) layers.trim(start + HEADER + payload);
     nextHeader(layers, next.read(view, start));
   },
+  plain: {
+    is: [[version, 6]],
+    total: { field: payloadLength, plus: HEADER },
+    next: { table: ipProtocol, field: next },
+  },
   details(out) {
     const payload = payloadLength.read(out.view, out.start);
     const room = out.limit - out.start - HEADER;

@@ -97,6 +97,7 @@ export const sll = defineProtocol({
   step(view, start, layers) {
     payload(layers, hardware.read(view, start), protocol.ethernet.read(view, start));
   },
+  plain: { is: [[hardware, 1]], next: { table: etherType, field: protocol.ethernet, least: 0x600 } },
   details(out) {
     address.put(out, addressLength.read(out.view, out.start));
     protocol.put(out);

@@ -6,7 +6,7 @@
  *   | protocol | reserved | interface index | ARPHRD | packet type | addr length | address (8)  | payload
  */
 import { u8, u16, u32 } from '../src/core/field.ts';
-import { defineProtocol } from '../src/core/protocol.ts';
+import { defineProtocol, table } from '../src/core/protocol.ts';
 import { addressFields, HARDWARE_TYPES, PACKET_TYPES, payload, protocolFields } from './sll.ts';
 
 const protocol = protocolFields(0);
@@ -27,6 +27,7 @@ export const sll2 = defineProtocol({
   step(view, start, layers) {
     payload(layers, hardware.read(view, start), protocol.ethernet.read(view, start));
   },
+  plain: { is: [[hardware, 1]], next: { table: table('ethertype'), field: protocol.ethernet, least: 0x600 } },
   details(out) {
     protocol.put(out);
     address.put(out, addressLength.read(out.view, out.start));

@@ -67,6 +67,7 @@ export const stt = defineProtocol({
   // Not by port: segments but the first have no header, and port 7471 is in the range that clients draw from.
   heuristic: {
     table: 'tcp.port',
+    key: PORT,
     matches(view, start, end) {
       const tcp = start - TCP_HEADER;
       return (

@@ -315,6 +315,7 @@ export const tcp = defineProtocol({
     layers.next(tcpPort, destinationPort.read(view, start));
     layers.otherKey = sourcePort.read(view, start);
   },
+  plain: { header: { field: headerLength }, next: { ports: tcpPort } },
   details(out) {
     const claimed = out.start + headerLength.read(out.view, out.start);
     if (claimed < out.start + HEADER || claimed > out.limit) {

@@ -34,6 +34,7 @@ export const udp = defineProtocol({
     layers.next(udpPort, destinationPort.read(view, start));
     layers.otherKey = sourcePort.read(view, start);
   },
+  plain: { total: { field: length }, next: { ports: udpPort } },
   details(out) {
     const claimed = length.read(out.view, out.start);
     if (claimed === 0) {

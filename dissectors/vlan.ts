@@ -44,6 +44,7 @@ export const vlan = defineProtocol({
     ['ethertype', 0x9200],
   ],
   step: tag(type),
+  plain: { next: { table: etherType, field: type, least: 0x600 } },
   info: (view, start) => `VLAN ${id.read(view, start)}`,
 });
 
@@ -61,5 +62,6 @@ export const serviceVlan = defineProtocol({
   minLength: TAG,
   on: [['ethertype', 0x88a8]],
   step: tag(serviceType),
+  plain: { next: { table: etherType, field: serviceType, least: 0x600 } },
   info: (view, start) => `S-VLAN ${serviceId.read(view, start)}`,
 });

@@ -75,6 +75,7 @@ export const vxlan = defineProtocol({
   step(_view, _start, layers) {
     layers.next(etherType, ETHERNET);
   },
+  plain: { is: [[instance, 1]], next: { table: etherType, key: ETHERNET }, vni },
   details,
   // Section 5: a source port of 4789 alone is a client's chance. Nothing may be set that VXLAN and GBP leave reserved.
   plausible: (view, start, end) =>

@@ -36,8 +36,8 @@ export { Registry } from './core/registry.ts';
 export { packetTree, type TreeLine } from './core/tree.ts';
 export { CaptureError, UsageError } from './errors.ts';
 export { FlowAccounting, type VniKey } from './flow/accounting.ts';
-export { type FlowRecord, FlowRecords } from './flow/records.ts';
-export type { TcpRecord } from './flow/tcp.ts';
+export { type FlowRecord, FlowRecords, type TcpRecord } from './flow/records.ts';
+
 export { type VniRecord, vniRecords } from './flow/vni.ts';
 export { type Packet, type PacketSink, type RunOptions, run, type SummaryRecord } from './pipeline.ts';
 

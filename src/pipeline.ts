@@ -16,6 +16,13 @@ export interface Packet {
 }
 
 export interface PacketSink {
+  /**
+   * Takes packets of a batch from `from` (0 for a new batch) up to `to` without having them walked, as far as it can:
+   * returns the index of the first that it cannot take.
+   * @param roots number of the protocol that frames of each interface begin with, -1 for none
+   * @param stops counts of packets by `Stop`: the sink adds those that it takes, but for `Stop.none`
+   */
+  take?(batch: PacketBatch, from: number, to: number, roots: Int32Array, stops: Float64Array): number;
   packet(packet: Packet): void;
   /** After each batch; the next one waits for it. */
   flush?(): Promise<void> | void;
@@ -55,7 +62,7 @@ class PacketLoop {
   private readonly count: number;
   private readonly duration: number;
   private until = Number.NaN;
-  private readonly roots: number[] = [];
+  private roots = new Int32Array(0);
   private packet: Packet | null = null;
 
   constructor(
@@ -75,9 +82,11 @@ class PacketLoop {
   }
 
   batch(batch: PacketBatch): void {
-    const { capture, dissector, roles, roots, sink, stops } = this;
+    const { capture, dissector, roles, sink, stops } = this;
     const { interfaces } = capture;
-    while (roots.length < interfaces.length) roots.push(dissector.root(interfaces[roots.length].linkType));
+    if (this.roots.length < interfaces.length)
+      this.roots = Int32Array.from(interfaces, ({ linkType }) => dissector.root(linkType));
+    const { roots } = this;
     this.packet ??= {
       batch,
       index: 0,
@@ -90,12 +99,14 @@ class PacketLoop {
     packet.batch = batch;
     const { view, offset, captured, length, interfaceIndex } = batch;
     const end = this.within(batch);
-    for (let i = 0; i < end; i++) {
+    for (let i = 0; i < end; i++) this.bytes += length[i];
+    for (let i = 0; ; i++) {
+      if (sink.take !== undefined) i = sink.take(batch, i, end, roots, stops);
+      if (i >= end) break;
       const start = offset[i];
       const which = interfaceIndex[i];
       dissector.walk(view, start, captured[i], length[i], roots[which], layers);
       outline.read(layers, roles, start);
-      this.bytes += length[i];
       stops[layers.stop]++;
       packet.index = i;
       packet.interface = interfaces[which];

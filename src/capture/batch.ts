@@ -1,3 +1,8 @@
+/** Makes zeroed memory, aligned to eight bytes. */
+export type Allocate = (bytes: number) => Uint8Array;
+
+export const allocateBytes: Allocate = (bytes) => new Uint8Array(bytes);
+
 /**
  * A block of capture bytes with an index of the packets in it.
  *
@@ -29,15 +34,23 @@ export class PacketBatch {
   /** Comments of packets (pcapng), by index in this batch; null where no packet has one. */
   comments: Map<number, string> | null = null;
 
-  constructor(bytes: Uint8Array, capacity = 4096) {
+  constructor(bytes: Uint8Array, capacity = 4096, allocate: Allocate = allocateBytes) {
     this.bytes = bytes;
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.offset = new Int32Array(capacity);
-    this.captured = new Int32Array(capacity);
-    this.length = new Float64Array(capacity);
-    this.seconds = new Float64Array(capacity);
-    this.nanoseconds = new Int32Array(capacity);
-    this.interfaceIndex = new Int32Array(capacity);
+    const words = () => {
+      const { buffer, byteOffset } = allocate(4 * capacity);
+      return new Int32Array(buffer, byteOffset, capacity);
+    };
+    const doubles = () => {
+      const { buffer, byteOffset } = allocate(8 * capacity);
+      return new Float64Array(buffer, byteOffset, capacity);
+    };
+    this.offset = words();
+    this.captured = words();
+    this.length = doubles();
+    this.seconds = doubles();
+    this.nanoseconds = words();
+    this.interfaceIndex = words();
   }
 
   /** The packet's number in its file, from 1. */

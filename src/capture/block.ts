@@ -1,3 +1,4 @@
+import { type Allocate, allocateBytes } from './batch.ts';
 import type { ByteSource } from './source.ts';
 
 /**
@@ -26,14 +27,16 @@ export class InputBlock {
 
   readonly #source: ByteSource;
   readonly #blockSize: number;
+  readonly #allocate: Allocate;
   #headroom: number;
   #spare: Uint8Array;
   #incoming: Uint8Array;
   #pending: Promise<number>;
 
-  constructor(source: ByteSource, blockSize: number) {
+  constructor(source: ByteSource, blockSize: number, allocate: Allocate = allocateBytes) {
     this.#source = source;
     this.#blockSize = blockSize;
+    this.#allocate = allocate;
     this.#headroom = Math.min(HEADROOM, blockSize);
     this.#spare = this.bytes;
     this.#incoming = this.bytes;
@@ -65,14 +68,14 @@ export class InputBlock {
     if (tail > from) {
       // A record larger than the headroom: double it, for both buffers in turn.
       while (this.#headroom < tail) this.#headroom *= 2;
-      bytes = new Uint8Array(this.#headroom + this.#blockSize);
+      bytes = this.#allocate(this.#headroom + this.#blockSize);
       bytes.set(this.#incoming.subarray(from, from + count), this.#headroom);
       from = this.#headroom;
     }
     bytes.set(this.bytes.subarray(this.start, this.end), from - tail);
     this.#spare = this.bytes;
     this.bytes = bytes;
-    this.view = new DataView(bytes.buffer);
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.start = from - tail;
     this.end = from + count;
     this.origin = offset - this.start;
@@ -87,7 +90,7 @@ export class InputBlock {
 
   async #readAhead(): Promise<number> {
     const size = this.#headroom + this.#blockSize;
-    if (this.#spare.length !== size) this.#spare = new Uint8Array(size);
+    if (this.#spare.length !== size) this.#spare = this.#allocate(size);
     this.#incoming = this.#spare;
     try {
       return await this.#source.read(this.#incoming, this.#headroom, this.#blockSize);

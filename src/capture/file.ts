@@ -1,5 +1,5 @@
 import { CaptureError } from '../errors.ts';
-import { PacketBatch } from './batch.ts';
+import { type Allocate, PacketBatch } from './batch.ts';
 import type { InputBlock } from './block.ts';
 import type { Capture, CaptureDamage, CaptureFile } from './capture.ts';
 import { PcapReader } from './pcap.ts';
@@ -34,6 +34,7 @@ export class FileCapture implements Capture {
     compression: Compression | null,
     block: InputBlock,
     records: CaptureRecords,
+    allocate?: Allocate,
   ) {
     const format = 'format' in kind ? kind.format : null;
     this.interfaces = records.interfaces;
@@ -41,7 +42,7 @@ export class FileCapture implements Capture {
     this.#file = { file, format, compression, packets: 0, damage: null };
     this.files = [this.#file];
     this.#block = block;
-    this.#batch = new PacketBatch(block.bytes);
+    this.#batch = new PacketBatch(block.bytes, undefined, allocate);
     if (!('format' in kind)) this.#reader = null;
     else if (kind.format === 'pcap') this.#reader = new PcapReader(file, kind.littleEndian, records);
     else this.#reader = new PcapngReader(file, records);

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { Allocate } from './batch.ts';
 import { BLOCK_SIZE, InputBlock } from './block.ts';
 import type { Capture } from './capture.ts';
 import { decompress } from './decompress.ts';
@@ -13,6 +14,8 @@ export interface OpenOptions {
   readonly blockSize?: number;
   /** Read in place of the path, which then only names the capture in messages. */
   readonly input?: Readable;
+  /** Where blocks and their indices are kept; `FlowAccounting.allocate` saves copying them. */
+  readonly allocate?: Allocate;
 }
 
 /**
@@ -24,7 +27,8 @@ export interface OpenOptions {
  *   `files[].damage`.
  */
 export function openCapture(path: string, options: OpenOptions = {}): Promise<Capture> {
-  return openFile(path, options.blockSize ?? BLOCK_SIZE, { interfaces: [], names: new Map() }, options.input);
+  const records = { interfaces: [], names: new Map() };
+  return openFile(path, options.blockSize ?? BLOCK_SIZE, records, options);
 }
 
 /** Block memory that the files of a merge share, in bytes. */
@@ -55,18 +59,18 @@ async function openFile(
   path: string,
   blockSize: number,
   records: CaptureRecords,
-  input?: Readable,
+  { input, allocate }: OpenOptions = {},
 ): Promise<FileCapture> {
-  let block = new InputBlock(input ? new StreamSource(input) : await openSource(path), blockSize);
+  let block = new InputBlock(input ? new StreamSource(input) : await openSource(path), blockSize, allocate);
   try {
     let kind = await firstBytes(block);
     const compression = 'compression' in kind ? kind.compression : null;
     if (compression !== null) {
-      block = new InputBlock(await decompress(block, compression), blockSize);
+      block = new InputBlock(await decompress(block, compression), blockSize, allocate);
       kind = await firstBytes(block);
     }
     refuse(path, kind, compression);
-    return new FileCapture(path, kind, compression, block, records);
+    return new FileCapture(path, kind, compression, block, records, allocate);
   } catch (error) {
     await block.close();
     throw error;

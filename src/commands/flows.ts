@@ -1,5 +1,5 @@
 /** `tunscope flows`: conversations inside the tunnels, keyed by VNI. */
-import { FlowAccounting, type VniKey } from '../flow/accounting.ts';
+import type { VniKey } from '../flow/accounting.ts';
 import { FlowRecords } from '../flow/records.ts';
 import { FLOW_CSV, flowColumns } from '../output/flow-table.ts';
 import { writeCsv, writeJson, writeNdjson, writeTable } from '../output/records.ts';
@@ -14,15 +14,20 @@ export interface FlowsOptions extends InputOptions {
 }
 
 export async function flows(files: string[], options: FlowsOptions, context: Context): Promise<number> {
-  const analysis = await prepare(files, options, { application: false }, context);
-  const accounting = new FlowAccounting(analysis.dissector, analysis.roles, options.vniKey);
+  const analysis = await prepare(files, options, { application: false, account: options.vniKey }, context);
+  const accounting = analysis.accounting!;
   const summary = await analyse(analysis, accounting, options, context);
   const records = new FlowRecords(accounting);
   const format = formatOf(options);
   // Machines get the order of first packets unless they ask; a cut list is only useful sorted.
   const sort = options.sort ?? (format === 'table' || options.limit !== undefined ? 'bytes' : undefined);
-  const all = sort === undefined ? records.ids() : records.sorted(sort);
-  const ids = all.slice(0, format === 'table' ? tableRows(context, options) : options.limit);
+  const writer = new TextWriter(context.stdout);
+  if (format === 'ndjson' && sort === undefined) {
+    for (const lines of accounting.kernel.flowLines()) await writer.bytes(lines);
+    return report(summary, context, false);
+  }
+  const limit = format === 'table' ? tableRows(context, options) : options.limit;
+  const ids = sort === undefined ? records.ids() : records.sorted(sort, limit);
   const width = lineWidth(context);
   const names = options.names !== false && context.stdout.isTTY ? analysis.capture.names : undefined;
   const list = {
@@ -34,10 +39,9 @@ export async function flows(files: string[], options: FlowsOptions, context: Con
     columns: flowColumns(width, names),
     csv: FLOW_CSV,
   };
-  const writer = new TextWriter(context.stdout);
   if (format === 'json') await writeJson(list, summary, writer);
   else if (format === 'ndjson') await writeNdjson(list, writer);
   else if (format === 'csv') await writeCsv(list, writer);
-  else await writeTable(list, all.length, { width, color: useColor(context, options) }, writer);
+  else await writeTable(list, records.count, { width, color: useColor(context, options) }, writer);
   return report(summary, context, format === 'table');
 }

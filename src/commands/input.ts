@@ -7,6 +7,7 @@ import { FlowRoles } from '../core/outline.ts';
 import { Registry } from '../core/registry.ts';
 import { printable } from '../core/text.ts';
 import { Interrupted, UsageError } from '../errors.ts';
+import { FlowAccounting, type VniKey } from '../flow/accounting.ts';
 import { countText } from '../output/units.ts';
 import { type PacketSink, run, type SummaryRecord } from '../pipeline.ts';
 import type { Context, InputOptions } from './context.ts';
@@ -15,6 +16,8 @@ export interface Analysis {
   readonly dissector: Dissector;
   readonly roles: FlowRoles;
   readonly capture: Capture;
+  /** Where `prepare` was asked to account flows. */
+  readonly accounting: FlowAccounting | null;
 }
 
 const DECODE_AS = /^([a-z0-9_.]+)==(\d+),([a-z0-9_.-]+)$/;
@@ -23,7 +26,7 @@ const DECODE_AS = /^([a-z0-9_.]+)==(\d+),([a-z0-9_.-]+)$/;
 export async function prepare(
   files: readonly string[],
   options: InputOptions,
-  walk: { application: boolean },
+  walk: { application: boolean; account?: VniKey },
   { signal }: Context,
 ): Promise<Analysis> {
   if (files.length === 0) throw new UsageError('no capture given: name a file, or - for standard input');
@@ -37,12 +40,14 @@ export async function prepare(
     registry.decodeAs(table, Number(key), protocol);
   }
   const dissector = new Dissector(registry, walk);
+  const roles = new FlowRoles(registry);
+  const accounting = walk.account === undefined ? null : new FlowAccounting(dissector, roles, walk.account);
   const interrupted = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () => reject(new Interrupted()), { once: true });
   });
   interrupted.catch(() => {}); // an abort after opening is the run's to see
-  const capture = await Promise.race([openCaptures(files), interrupted]);
-  return { dissector, roles: new FlowRoles(registry), capture };
+  const capture = await Promise.race([openCaptures(files, accounting ?? {}), interrupted]);
+  return { dissector, roles, capture, accounting };
 }
 
 /** Runs the capture into `sink`, showing progress on a terminal. */

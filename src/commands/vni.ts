@@ -1,5 +1,5 @@
 /** `tunscope vni`: one row per VNI, and one for untunnelled traffic. */
-import { FlowAccounting, type VniKey } from '../flow/accounting.ts';
+import type { VniKey } from '../flow/accounting.ts';
 import { type VniRecord, vniRecords } from '../flow/vni.ts';
 import { VNI_CSV, vniColumns } from '../output/flow-table.ts';
 import { writeCsv, writeJson, writeNdjson, writeTable } from '../output/records.ts';
@@ -14,8 +14,8 @@ export interface VniOptions extends InputOptions {
 }
 
 export async function vni(files: string[], options: VniOptions, context: Context): Promise<number> {
-  const analysis = await prepare(files, options, { application: false }, context);
-  const accounting = new FlowAccounting(analysis.dissector, analysis.roles, options.vniKey);
+  const analysis = await prepare(files, options, { application: false, account: options.vniKey }, context);
+  const accounting = analysis.accounting!;
   const summary = await analyse(analysis, accounting, options, context);
   const format = formatOf(options);
   const all = vniRecords(accounting);

@@ -101,6 +101,12 @@ export class Dissector {
     return key < 0 ? -1 : (this.tables[tableIndex]?.get(key) ?? -1);
   }
 
+  /** Keys under which payloads in this table are also recognised by their looks; undefined among them stands for all. */
+  heuristicKeys(tableIndex: number): (number | undefined)[] {
+    const candidates = this.tables[tableIndex]?.heuristics ?? [];
+    return candidates.map((candidate) => this.protocols[candidate].heuristic!.key);
+  }
+
   private find(view: DataView, at: number, layers: Layers): number {
     const entries = this.tables[layers.table];
     if (entries === undefined) {
@@ -114,14 +120,15 @@ export class Dissector {
         protocol = -1;
     }
     if (protocol < 0 && entries.heuristics.length > 0)
-      protocol = this.recognise(view, at, layers.end, entries.heuristics);
+      protocol = this.recognise(view, at, layers, entries.heuristics);
     if (protocol < 0 && layers.otherKey < 0 && layers.quoted < 0) layers.stop = Stop.unknown;
     return protocol;
   }
 
-  private recognise(view: DataView, at: number, end: number, candidates: readonly number[]): number {
+  private recognise(view: DataView, at: number, layers: Layers, candidates: readonly number[]): number {
     for (const candidate of candidates) {
-      if (this.protocols[candidate].heuristic!.matches(view, at, end)) return candidate;
+      const { key, matches } = this.protocols[candidate].heuristic!;
+      if ((key === undefined || key === layers.key) && matches(view, at, layers.end)) return candidate;
     }
     return -1;
   }

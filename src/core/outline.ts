@@ -7,7 +7,7 @@ import type { Registry } from './registry.ts';
 export const AddressKind = { none: 0, ipv4: 1, ipv6: 2, ether: 3 } as const;
 export type AddressKind = (typeof AddressKind)[keyof typeof AddressKind];
 
-const Role = { none: 0, ether: 1, network: 2, ports: 3, tunnel: 4 } as const;
+export const Role = { none: 0, ether: 1, network: 2, ports: 3, tunnel: 4 } as const;
 
 type Tunnel = NonNullable<FlowRole['tunnel']>;
 

@@ -89,17 +89,47 @@ export interface FlowRole {
     readonly name: string | ((view: DataView, start: number) => string);
     /** Virtual network identifier of the layer at `start`, -1 where the header has none. */
     readonly vni: (view: DataView, start: number) => number;
-    /** TLV options between `from` bytes after the start and the payload; `size` is never 0, options past the payload end the list. */
+    /** TLV options between `from` bytes after the start and the payload. */
     readonly options?: {
       readonly table: string;
       readonly from: number;
       /** Bytes an option's header takes: fewer left means no option. */
       readonly minimum: number;
-      readonly size: (view: DataView, at: number) => number;
-      /** class << 8 | type */
-      readonly key: (view: DataView, at: number) => number;
+      /** Bytes of the data behind the header; options past the payload end the list. */
+      readonly length: Field<number>;
+      /** Sixteen bits, and the eight behind them. */
+      readonly class: Field<number>;
+      readonly type: Field<number>;
     };
   };
+}
+
+/**
+ * What most packets of a protocol are like, for the accounting kernel to walk them; every other packet is `step`'s. It says
+ * of these packets what `step` would find.
+ */
+export interface Plain {
+  /** Fields and the values they have. */
+  readonly is?: readonly (readonly [Field<FieldValue>, number])[];
+  /** Bytes of the header: the field's value and `plus`; where there is none, `minLength`. */
+  readonly header?: { readonly field: Field<number>; readonly plus?: number };
+  /** Bytes of the layer: the field's value and `plus`; a value of 0 says nothing. */
+  readonly total?: { readonly field: Field<number>; readonly plus?: number };
+  /** Table of the payload's protocol, and the field with the key (which is at least `least`), or the key. */
+  readonly next:
+    | { readonly table: number; readonly field: Field<number>; readonly least?: number }
+    | { readonly table: number; readonly key: number }
+    /** The ports are the keys. */
+    | { readonly ports: number }
+    /** Nothing follows an ICMP echo request or its reply; the identifier tells conversations apart. */
+    | {
+        readonly type: Field<number>;
+        readonly request: number;
+        readonly reply: number;
+        readonly identifier: Field<number>;
+      };
+  /** Of a tunnel. */
+  readonly vni?: Field<number>;
 }
 
 export interface Protocol {
@@ -121,6 +151,7 @@ export interface Protocol {
    * beyond `end` is the walker's to judge. Sets `layers.stop` to give up (malformed, unknown version).
    */
   readonly step: (view: DataView, start: number, layers: Layers) => void;
+  readonly plain?: Plain;
   /** What has no fixed place: options, lists, remarks. Only runs for packets somebody looks at. */
   readonly details?: (out: Details) => void;
   /** What to say of this layer in one line, e.g. "Echo request id 7". Only called for layers that are all there. */
@@ -139,10 +170,11 @@ export interface Protocol {
   readonly application?: boolean;
   /**
    * Where this protocol is found by its shape: table name whose failed look-ups try `matches`. `matches` must be
-   * strict; bytes from start to end are there.
+   * strict; bytes from start to end are there. With `key`, it is only asked where the look-up was for that one.
    */
   readonly heuristic?: {
     readonly table: string;
+    readonly key?: number;
     readonly matches: (view: DataView, start: number, end: number) => boolean;
   };
 }

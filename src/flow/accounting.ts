@@ -1,6 +1,7 @@
-/** Packets in, flows out: reads walked packets through their protocols' fields into the flow table. */
+/** Packets in, flows out: plain packets go through the kernel at once, the others are read here through their fields. */
 
 import { acknowledgment, flags, headerLength, sequence, tcp, window } from '../../dissectors/tcp.ts';
+import type { Allocate, PacketBatch } from '../capture/batch.ts';
 import type { Dissector } from '../core/dissector.ts';
 import { type Layers, Stop } from '../core/layers.ts';
 import { AddressKind, type FlowRoles, type Outline } from '../core/outline.ts';
@@ -8,12 +9,9 @@ import type { FlowRole } from '../core/protocol.ts';
 import type { Registry } from '../core/registry.ts';
 import type { Packet, PacketSink } from '../pipeline.ts';
 import { type Datagram, Fragments } from './fragments.ts';
-import { Halves } from './halves.ts';
-import { Interner } from './interner.ts';
-import { destinationFirst, readAddress, swapEnds } from './key.ts';
+import { Kernel } from './kernel.ts';
 import { NO_OPTIONS, OptionSets } from './options.ts';
-import { Double, Flag, FlowTable, Key, touch, Word } from './table.ts';
-import { TcpTable } from './tcp.ts';
+import type { FlowTunnelRecord } from './records.ts';
 import { Endpoints, NO_ENDPOINTS, NO_PATH, Paths } from './tunnels.ts';
 
 /** How VNIs enter the flow key; `auto` joins the directions of a conversation that use different ones. */
@@ -23,41 +21,55 @@ export type VniKey = 'auto' | 'strict' | 'none';
 export const NO_PROTOCOL = 0xffff;
 const KIND_SHIFT = 16;
 const NAME_OF_TUNNEL_FUNCTION = -1;
-/**
- * In place of the number of a packet's tunnel endpoints: they are loaded, but were not looked up. Nearly always they are
- * those of the flow, which takes one comparison.
- */
-const LOADED = -2;
+/** Bits of `Status` in src/kernel/flows.ts. */
+const TCP = 4;
+const PORTLESS = 8;
+/** The tuple beside it says which. */
+const LOADED = -1;
 
 /** An option list of a tunnel protocol, with the number of its decoders' table. */
 type OptionList = NonNullable<NonNullable<FlowRole['tunnel']>['options']> & { readonly number: number };
 
 export class FlowAccounting implements PacketSink {
-  readonly table = new FlowTable();
+  readonly kernel: Kernel;
   readonly paths = new Paths();
-  readonly endpoints = new Endpoints();
-  readonly tcp = new TcpTable();
-  readonly optionSets = new OptionSets();
-  /** Pairs (path, endpoints) that flows have moved away from. */
-  readonly formerEndpoints = new Interner(2);
+  readonly endpoints: Endpoints;
+  readonly optionSets: OptionSets;
   readonly roles: FlowRoles;
   readonly vniKey: VniKey;
   readonly registry: Registry;
   private readonly dissector: Dissector;
   private readonly fragments = new Fragments();
-  private readonly halves = new Halves(this.table, this.tcp, this.paths, this.endpoints);
   private readonly tcpNumber: number;
   /** Name number by protocol, where the tunnel's name does not depend on the packet. */
   private readonly tunnelNames: Int32Array;
   private readonly optionLists: (OptionList | null)[];
   /** Identifies portless conversations, by protocol number. */
   private readonly conversationKeys: (((view: DataView, start: number, end: number) => number) | null)[];
-  /** Whole seconds of the first packet: the zero of the nanosecond clock, which doubles hold exactly for 104 days. */
-  private clockStart = Number.NaN;
-  /** What the last packet was accounted as. */
-  private direction = 0;
-  private tunnelPath = NO_PATH;
-  private tunnelEndpoints = NO_ENDPOINTS;
+  /** The packet that is being accounted as the kernel sees it: a `Walked`, and where its parts are. */
+  private readonly walked: number;
+  private readonly word: Readonly<
+    Record<
+      | 'a'
+      | 'ports'
+      | 'path'
+      | 'identity'
+      | 'rest'
+      | 'status'
+      | 'bytes'
+      | 'direction'
+      | 'time'
+      | 'tcp'
+      | 'endpoints'
+      | 'optionsTo'
+      | 'options'
+      | 'ends',
+      number
+    >
+  >;
+  /** The low part of the kernel's memory, where `walked` is. */
+  private readonly words: Int32Array;
+  private serial = 0;
 
   constructor(dissector: Dissector, roles: FlowRoles, vniKey: VniKey = 'auto') {
     this.dissector = dissector;
@@ -65,6 +77,16 @@ export class FlowAccounting implements PacketSink {
     this.roles = roles;
     this.vniKey = vniKey;
     const { protocols } = roles;
+    this.kernel = new Kernel({
+      sameShape: (a, b) => this.paths.sameShape(a, b),
+      vniOf: (path) => this.paths.vni(path) ?? -1,
+      tunnelsText: (path, ends) => JSON.stringify(this.tunnels(path, ends)),
+      optionsText: (flow) => JSON.stringify(this.optionSets.ofFlow(flow)),
+      optionPieces: (set) => this.optionSets.pieces(set),
+    });
+    const { kernel } = this;
+    this.endpoints = new Endpoints(kernel);
+    this.optionSets = new OptionSets(kernel, this.registry);
     this.tcpNumber = protocols.indexOf(tcp);
     this.tunnelNames = new Int32Array(protocols.length).fill(NAME_OF_TUNNEL_FUNCTION);
     protocols.forEach((protocol, i) => {
@@ -76,6 +98,42 @@ export class FlowAccounting implements PacketSink {
       return options ? { ...options, number: this.optionSets.tableNumber(options.table) } : null;
     });
     this.conversationKeys = protocols.map((protocol) => protocol.flow?.conversation ?? null);
+    kernel.initialize(dissector, roles, {
+      join: vniKey === 'auto',
+      ignoreVni: vniKey === 'none',
+      tunnelName: (protocol) => this.tunnelNames[protocol],
+      optionTable: (name) => this.optionSets.tableNumber(name),
+    });
+    const { layout } = kernel;
+    this.walked = kernel.allocate(layout.walkedSize);
+    this.words = kernel.refresh();
+    const at = (name: string) => (this.walked + layout[`walked${name}`]) / 4;
+    this.word = {
+      a: at('A'),
+      ports: at('Ports'),
+      path: at('Path'),
+      identity: at('Identity'),
+      rest: at('Rest'),
+      status: at('Status'),
+      direction: at('Direction'),
+      bytes: at('Bytes'),
+      time: at('Time'),
+      tcp: at('Sequence'),
+      endpoints: at('Endpoints'),
+      optionsTo: at('OptionsTo'),
+      options: at('Options'),
+      ends: at('Ends'),
+    };
+  }
+
+  /** Memory for a capture's blocks: packets that lie in it are accounted where they are. */
+  readonly allocate: Allocate = (bytes) => this.kernel.allocateBytes(bytes);
+
+  /** Accounts the packets of a batch from `from` on up to the first that is not plain, whose index it returns. */
+  take(batch: PacketBatch, from: number, to: number, roots: Int32Array, stops: Float64Array): number {
+    const next = this.kernel.take(batch, from, to, roots, stops, this.serial);
+    this.serial += next - from;
+    return next;
   }
 
   packet({ batch, index, layers, outline }: Packet): void {
@@ -103,69 +161,51 @@ export class FlowAccounting implements PacketSink {
     layers: Layers,
     outline: Outline,
   ): void {
+    const { words, word, kernel } = this;
+    words[word.path] = NO_PATH;
+    words[word.endpoints] = NO_ENDPOINTS;
+    words[word.optionsTo] = 0;
     let options = NO_OPTIONS;
-    this.tunnelPath = NO_PATH;
-    this.tunnelEndpoints = NO_ENDPOINTS;
     for (let i = 0; i < outline.tunnelCount; i++) {
       this.enterTunnel(view, layers, outline, i);
       options = this.readOptions(view, layers, outline.tunnelLayer(i), options);
     }
+    words[word.options] = options;
+    words[word.bytes] = length - (outline.innerStart - frameStart);
+    words[word.bytes + 1] = length;
+    words[word.time] = nanoseconds;
+    words[word.time + 1] = seconds;
+    if (seconds < 0 || seconds > 0xffffffff) this.clampTime(seconds);
+    this.readKey(view, layers, outline);
     if (layers.fragment !== 0) {
-      this.fragment(view, frameStart, length, seconds, nanoseconds, layers, outline, options);
-      return;
+      this.fragment(view, frameStart, length, seconds, nanoseconds, layers, outline);
+    } else {
+      this.readTcp(view, layers, outline.transport);
+      kernel.exports.accountOne(this.walked, this.serial);
     }
-    const id = this.flowFor(this.readKey(view, layers, outline));
-    const bytes = length - (outline.innerStart - frameStart);
-    this.count(id, this.direction, bytes, length, seconds, nanoseconds, options);
-    const { transport } = outline;
-    if (transport >= 0 && layers.protocol(transport) === this.tcpNumber) {
-      this.tcpSegment(view, layers, transport, id, true, seconds, nanoseconds);
-    }
+    this.serial++;
   }
 
-  private count(
-    id: number,
-    direction: number,
-    bytes: number,
-    length: number,
-    seconds: number,
-    nanoseconds: number,
-    options: number,
-  ): void {
-    const { table } = this;
-    const w = table.words(id);
-    const b = table.base(id);
-    const d = table.doubles(id);
-    const c = b / 2;
-    w[b + Word.packets + direction]++;
-    if (w[b + Word.packets + direction] === 0) table.carry(id, direction);
-    d[c + Double.bytes + direction] += bytes;
-    d[c + Double.outerBytes + direction] += length;
-    touch(w, b, seconds, nanoseconds);
-    const endpoints = w[b + Word.endpoints + direction];
-    const same =
-      this.tunnelEndpoints === LOADED
-        ? endpoints > NO_ENDPOINTS && this.endpoints.isLoaded(endpoints)
-        : endpoints === this.tunnelEndpoints;
-    if (!same) {
-      if (endpoints >= 0) this.rememberEndpoints(w[b + Word.path], endpoints);
-      w[b + Word.endpoints + direction] = this.currentEndpoints();
-    }
-    if (options !== NO_OPTIONS) this.countOptions(id, options, 1);
+  /** Seconds that do not fit count as the first or last moment that does. */
+  private clampTime(seconds: number): void {
+    const { words, word } = this;
+    words[word.time] = seconds < 0 ? 0 : 999_999_999;
+    words[word.time + 1] = seconds < 0 ? 0 : -1;
   }
 
-  private countOptions(id: number, set: number, packets: number): void {
-    const w = this.table.words(id);
-    const b = this.table.base(id);
-    if (w[b + Word.optionSet] === -1) w[b + Word.optionSet] = set;
-    if (w[b + Word.optionSet] === set) w[b + Word.optionPackets] += packets;
-    else this.optionSets.countOther(id, set, packets);
-  }
-
-  private rememberEndpoints(path: number, endpoints: number): void {
-    this.formerEndpoints.key[0] = path;
-    this.formerEndpoints.key[1] = endpoints;
-    this.formerEndpoints.intern();
+  /** Lets the kernel know of the TCP header, where there is one. */
+  private readTcp(view: DataView, layers: Layers, layer: number): boolean {
+    if (layer < 0 || layers.protocol(layer) !== this.tcpNumber) return false;
+    const start = layers.start(layer);
+    if (layers.endOf(layer) - start < tcp.minLength) return false;
+    const { words, word } = this;
+    const payload = layers.limitOf(layer) - start - headerLength.read(view, start);
+    words[word.status] |= TCP;
+    words[word.tcp] = sequence.read(view, start);
+    words[word.tcp + 1] = acknowledgment.read(view, start);
+    words[word.tcp + 2] = flags.read(view, start) | (window.read(view, start) << 16);
+    words[word.tcp + 3] = payload > 0 ? payload : 0;
+    return true;
   }
 
   private fragment(
@@ -176,47 +216,48 @@ export class FlowAccounting implements PacketSink {
     nanoseconds: number,
     layers: Layers,
     outline: Outline,
-    options: number,
   ): void {
+    const { words, word, kernel, walked } = this;
+    const path = words[word.path];
+    const options = words[word.options];
     const last = layers.ownCount - 1;
     const bytes = length - (outline.innerStart - frameStart);
+    const inside = length - (layers.bodyOf(last) - frameStart);
     // What an ICMP error quotes is no fragment itself.
     const isLater = layers.fragment === 2 && layers.quoted < 0;
-    const later = isLater ? this.datagramAt(view, layers, outline, last) : null;
+    const later = isLater ? this.datagramAt(view, layers, outline, last, path) : null;
 
     let id: number;
-    let { direction } = this;
+    let direction: number;
     if (later !== null && later.flow >= 0) {
       id = later.flow;
       direction = later.direction;
-      const tunnelled = later.tunnelEndpoints >= 0;
-      if (tunnelled) this.tunnelEndpoints = later.tunnelEndpoints;
-      const inside = length - (layers.bodyOf(last) - frameStart);
-      this.count(id, direction, tunnelled ? inside : bytes, length, seconds, nanoseconds, options);
-    } else {
-      id = this.flowFor(this.readKey(view, layers, outline));
-      direction = this.direction;
-      this.count(id, direction, bytes, length, seconds, nanoseconds, options);
-      if (later !== null) {
-        const inside = length - (layers.bodyOf(last) - frameStart);
-        later.wait(id, direction, bytes, inside, length, seconds, nanoseconds, options);
+      words[word.direction] = direction;
+      if (later.tunnelEndpoints >= 0) {
+        words[word.endpoints] = later.tunnelEndpoints;
+        words[word.bytes] = inside;
       }
+      kernel.exports.countAs(id, walked);
+    } else {
+      id = kernel.exports.accountOne(walked, this.serial);
+      direction = words[word.direction];
+      later?.wait(id, direction, bytes, inside, length, seconds, nanoseconds, options);
     }
-    const { transport } = outline;
-    const segment = !isLater && transport >= 0 && layers.protocol(transport) === this.tcpNumber;
     // Of a segment in fragments the end is not here.
     let whole = true;
     const readable = layers.quoted < 0 && (layers.partial || layers.refused) ? last - 1 : last;
     for (let layer = 0; layer <= readable; layer++) {
       if (this.part(view, layers, layer) !== 1) continue;
-      const datagram = this.datagramAt(view, layers, outline, layer);
+      const datagram = this.datagramAt(view, layers, outline, layer, path);
       datagram.flow = id;
       datagram.direction = direction;
       datagram.tunnelEndpoints = this.beginsTunnel(layers, outline, layer) ? this.currentEndpoints() : -1;
       if (datagram.waiting !== null) this.moveWaiting(datagram, id, direction);
       if (layer >= outline.network) whole = false;
     }
-    if (segment) this.tcpSegment(view, layers, transport, id, whole, seconds, nanoseconds);
+    if (isLater || !this.readTcp(view, layers, outline.transport)) return;
+    kernel.exports.segmentOf(id, walked);
+    if (!whole) kernel.exports.loseTrack(id, direction);
   }
 
   /** 0: layer `layer` holds no fragment, 1: a first one, 2: a later one. */
@@ -236,9 +277,15 @@ export class FlowAccounting implements PacketSink {
     return tunnelCount > 0 && outline.tunnelLayer(tunnelCount - 1) >= this.networkOf(layers, layer);
   }
 
-  private datagramAt(view: DataView, layers: Layers, outline: Outline, layer: number): Datagram {
+  private datagramAt(
+    view: DataView,
+    layers: Layers,
+    outline: Outline,
+    layer: number,
+    full: number,
+  ): Datagram {
     const network = this.networkOf(layers, layer);
-    let path = this.tunnelPath;
+    let path = full;
     for (let i = outline.tunnelCount - 1; i >= 0 && path !== NO_PATH; i--) {
       if (outline.tunnelLayer(i) < network) break;
       path = this.paths.parent(path);
@@ -248,37 +295,35 @@ export class FlowAccounting implements PacketSink {
 
   /** The first fragment has come: those that waited for it belong to its flow. */
   private moveWaiting(datagram: Datagram, to: number, direction: number): void {
-    const { table } = this;
+    const { exports } = this.kernel;
     const waiting = datagram.waiting!;
-    const { flow } = waiting;
+    const { flow, packets, outerBytes } = waiting;
     datagram.waiting = null;
-    table.addPackets(flow, waiting.direction, -waiting.packets);
-    table.addDouble(flow, Double.bytes + waiting.direction, -waiting.bytes);
-    table.addDouble(flow, Double.outerBytes + waiting.direction, -waiting.outerBytes);
+    exports.adjust(flow, waiting.direction, -packets, -waiting.bytes, -outerBytes);
     const bytes = datagram.tunnelEndpoints >= 0 ? waiting.innerBytes : waiting.bytes;
-    table.addPackets(to, direction, waiting.packets);
-    table.addDouble(to, Double.bytes + direction, bytes);
-    table.addDouble(to, Double.outerBytes + direction, waiting.outerBytes);
-    for (const [set, packets] of waiting.options) {
+    exports.adjust(to, direction, packets, bytes, outerBytes);
+    for (const [set, count] of waiting.options) {
       if (set === NO_OPTIONS) continue;
-      this.countOptions(flow, set, -packets);
-      this.countOptions(to, set, packets);
+      exports.countOptions(flow, set, -count);
+      exports.countOptions(to, set, count);
     }
-    touch(table.words(to), table.base(to), waiting.firstSeconds, waiting.firstNanoseconds);
-    touch(table.words(to), table.base(to), waiting.lastSeconds, waiting.lastNanoseconds);
-    if (table.packets(flow, 0) + table.packets(flow, 1) > 0) return;
-    table.setWord(flow, Word.flags, table.word(flow, Word.flags) & ~Flag.timed);
-    if (table.word(flow, Word.otherHalf) > 0) this.halves.separate(flow);
+    exports.touchTimes(to, waiting.firstSeconds, waiting.firstNanoseconds);
+    exports.touchTimes(to, waiting.lastSeconds, waiting.lastNanoseconds);
+    if (exports.packets(flow, 0) + exports.packets(flow, 1) > 0) return;
+    exports.untime(flow);
+    if (exports.otherHalf(flow) >= 0) exports.separate(flow);
   }
 
   /** Number of the packet's tunnel endpoints. */
   private currentEndpoints(): number {
-    if (this.tunnelEndpoints === LOADED) this.tunnelEndpoints = this.endpoints.intern();
-    return this.tunnelEndpoints;
+    const { words, word } = this;
+    if (words[word.endpoints] === LOADED)
+      words[word.endpoints] = this.kernel.exports.internEndpoints(4 * word.ends);
+    return words[word.endpoints];
   }
 
   private enterTunnel(view: DataView, layers: Layers, outline: Outline, i: number): void {
-    const { roles, endpoints } = this;
+    const { roles, words, word } = this;
     const layer = outline.tunnelLayer(i);
     const protocol = layers.protocol(layer);
     const start = layers.start(layer);
@@ -286,20 +331,24 @@ export class FlowAccounting implements PacketSink {
       let name = this.tunnelNames[protocol];
       if (name === NAME_OF_TUNNEL_FUNCTION)
         name = this.paths.nameNumber(roles.tunnelName(view, protocol, start));
-      this.tunnelPath = this.paths.intern(this.tunnelPath, name, roles.tunnelVni(view, protocol, start) | 0);
+      words[word.path] = this.paths.intern(
+        words[word.path],
+        name,
+        roles.tunnelVni(view, protocol, start) | 0,
+      );
     }
     const network = outline.tunnelNetwork(i);
-    const kind =
-      network < 0 ? AddressKind.none : (roles.addressKind[layers.protocol(network)] as AddressKind);
-    readAddress(view, layers, roles, network, roles.sourceAt, endpoints.source, 0, 1);
-    readAddress(view, layers, roles, network, roles.destinationAt, endpoints.destination, 0, 1);
+    const kind = network < 0 ? AddressKind.none : roles.addressKind[layers.protocol(network)];
     const transport = outline.tunnelTransport(i);
     const port =
       transport < 0
         ? 0
         : view.getUint16(layers.start(transport) + roles.destinationAt[layers.protocol(transport)]);
-    endpoints.load(i === 0 ? NO_ENDPOINTS : this.currentEndpoints(), kind, port);
-    this.tunnelEndpoints = LOADED;
+    words[word.ends] = this.currentEndpoints();
+    words[word.ends + 1] = (kind << KIND_SHIFT) | port;
+    this.readAddress(view, layers, network, roles.sourceAt, word.ends + 2, word.ends + 4, 2);
+    this.readAddress(view, layers, network, roles.destinationAt, word.ends + 3, word.ends + 5, 2);
+    words[word.endpoints] = LOADED;
   }
 
   private readOptions(view: DataView, layers: Layers, layer: number, options: number): number {
@@ -310,29 +359,62 @@ export class FlowAccounting implements PacketSink {
     const end = layers.bodyOf(layer);
     let set = options;
     for (let at = layers.start(layer) + list.from; at + list.minimum <= end; ) {
-      const size = list.size(view, at);
+      const size = list.minimum + list.length.read(view, at);
       if (at + size > end) break;
-      set = this.optionSets.with(set, list.number, list.key(view, at));
+      const option = list.class.read(view, at) * 256 + list.type.read(view, at);
+      set = this.kernel.exports.withOption(set, list.number, option);
       at += size;
     }
     return set;
   }
 
-  /** Fills the table's key, sorts its ends, sets `direction`, and returns the key's hash. */
-  private readKey(view: DataView, layers: Layers, outline: Outline): number {
-    const { roles } = this;
-    const { key } = this.table;
+  /** Reads an address into the packet's words: its first to `first`, the other three `stride` apart from `rest` on. */
+  private readAddress(
+    view: DataView,
+    layers: Layers,
+    layer: number,
+    offsets: Int32Array,
+    first: number,
+    rest: number,
+    stride: number,
+  ): void {
+    const { words } = this;
+    words[rest] = 0;
+    words[rest + stride] = 0;
+    words[rest + 2 * stride] = 0;
+    if (layer < 0) {
+      words[first] = 0;
+      return;
+    }
+    const protocol = layers.protocol(layer);
+    const from = layers.start(layer) + offsets[protocol];
+    words[first] = view.getInt32(from);
+    const kind = this.roles.addressKind[protocol];
+    if (kind === AddressKind.ipv6) {
+      words[rest] = view.getInt32(from + 4);
+      words[rest + stride] = view.getInt32(from + 8);
+      words[rest + 2 * stride] = view.getInt32(from + 12);
+    } else if (kind === AddressKind.ether) {
+      words[rest] = view.getUint16(from + 4);
+    }
+  }
+
+  private readKey(view: DataView, layers: Layers, outline: Outline): void {
+    const { roles, words, word } = this;
     const { network, transport, last } = outline;
     const kind = network < 0 ? AddressKind.none : roles.addressKind[layers.protocol(network)];
-    readAddress(view, layers, roles, network, roles.sourceAt, key, Key.a, Key.restA);
-    readAddress(view, layers, roles, network, roles.destinationAt, key, Key.b, Key.restB);
+    this.readAddress(view, layers, network, roles.sourceAt, word.a, word.rest, 1);
+    this.readAddress(view, layers, network, roles.destinationAt, word.a + 1, word.rest + 3, 1);
     let protocol = NO_PROTOCOL;
-    let a = 0;
-    let b = 0;
+    let ports = 0;
+    words[word.status] = PORTLESS;
     if (transport >= 0) {
+      const start = layers.start(transport);
       protocol = layers.protocol(transport);
-      a = view.getUint16(layers.start(transport) + roles.sourceAt[protocol]);
-      b = view.getUint16(layers.start(transport) + roles.destinationAt[protocol]);
+      ports =
+        (view.getUint16(start + roles.sourceAt[protocol]) << 16) |
+        view.getUint16(start + roles.destinationAt[protocol]);
+      words[word.status] = 0;
     } else if (last >= 0) {
       protocol = layers.protocol(last);
       // A later fragment names its protocol, though its ports are elsewhere.
@@ -340,82 +422,28 @@ export class FlowAccounting implements PacketSink {
         const next = this.dissector.lookup(layers.table, layers.key);
         if (next >= 0) protocol = next;
       } else {
-        const conversation = this.conversationKeys[protocol];
-        if (conversation !== null) {
-          const number = conversation(view, layers.start(last), layers.endOf(last));
-          a = number >>> 16;
-          b = number & 0xffff;
-        }
+        ports = this.conversationKeys[protocol]?.(view, layers.start(last), layers.endOf(last)) ?? 0;
       }
     }
-    const swapped = destinationFirst(key, transport >= 0 ? b - a : 0);
-    this.direction = swapped ? 1 : 0;
-    if (swapped) swapEnds(key);
-    key[Key.ports] = swapped && transport >= 0 ? (b << 16) | a : (a << 16) | b;
-    key[Key.path] = this.tunnelPath;
-    key[Key.identity] = protocol | (kind << KIND_SHIFT);
-    return this.table.hash(this.tunnelPath);
+    words[word.ports] = ports;
+    words[word.identity] = protocol | (kind << KIND_SHIFT);
   }
 
-  private flowFor(hash: number): number {
-    const { table, direction } = this;
-    const id = table.find(hash);
-    if (id >= 0) {
-      const w = table.words(id);
-      const b = table.base(id);
-      // With both directions it is whole by itself: what was taken for its other half is another conversation.
-      const other = w[b + Word.otherHalf] - 1;
-      if (other >= 0 && w[b + Word.packets + direction] === 0) {
-        this.halves.part(id, direction);
-      }
-      return id;
-    }
-    const created = table.append();
-    if (direction === 1) table.setWord(created, Word.flags, Flag.forwardBA);
-    table.link(hash, created);
-    if (this.vniKey === 'auto' && this.tunnelPath !== NO_PATH) {
-      this.halves.join(created, direction, this.currentEndpoints());
-    }
-    return created;
+  /** Makes what was accounted so far ready to be read. */
+  settle(): void {
+    this.kernel.refresh();
+    this.kernel.nameAll(this.roles.protocols, this.paths.protocolNames);
+    this.optionSets.refresh();
   }
 
-  /** @param whole false where the segment's end is in another fragment */
-  private tcpSegment(
-    view: DataView,
-    layers: Layers,
-    layer: number,
-    id: number,
-    whole: boolean,
-    seconds: number,
-    nanoseconds: number,
-  ): void {
-    const { direction } = this;
-    const start = layers.start(layer);
-    if (layers.endOf(layer) - start < tcp.minLength) return;
-    if (Number.isNaN(this.clockStart)) this.clockStart = seconds;
-    const { table } = this;
-    const w = table.words(id);
-    const b = table.base(id);
-    const other = w[b + Word.otherHalf] - 1;
-    if (w[b + Word.tcp] < 0) {
-      w[b + Word.tcp] = this.tcp.append();
-      if (other >= 0) table.setWord(other, Word.tcp, w[b + Word.tcp]);
-    }
-    const payload = layers.limitOf(layer) - start - headerLength.read(view, start);
-    this.tcp.now = (seconds - this.clockStart) * 1e9 + nanoseconds;
-    const opens = this.tcp.segment(
-      w[b + Word.tcp],
-      direction,
-      sequence.read(view, start) | 0,
-      acknowledgment.read(view, start) | 0,
-      flags.read(view, start),
-      window.read(view, start),
-      payload > 0 ? payload : 0,
-    );
-    if (!whole) this.tcp.lose(w[b + Word.tcp], direction);
-    if (opens) {
-      w[b + Word.flags] = (w[b + Word.flags] & ~Flag.forwardBA) | (direction === 1 ? Flag.forwardBA : 0);
-      if (other >= 0) table.setWord(other, Word.flags, w[b + Word.flags]);
-    }
+  /** Tunnels of a path between endpoints, outermost first. */
+  tunnels(path: number, endpoints: number): FlowTunnelRecord[] {
+    const ends = this.endpoints.levels(endpoints);
+    return this.paths.levels(path).map(({ protocol, vni }, i) => {
+      const { src, dst, dstPort } = ends[i] ?? NO_ENDS;
+      return { protocol, vni, src, dst, dstPort };
+    });
   }
 }
+
+const NO_ENDS = { src: null, dst: null, dstPort: null };

@@ -1,5 +1,5 @@
 /**
- * Small numbers for tuples of 32-bit words: tunnel paths, tunnel endpoints, option sets.
+ * Small numbers for tuples of 32-bit words: tunnel paths, addresses.
  * Open addressing over typed arrays, so that a look-up per packet allocates nothing.
  */
 import { randomInt } from 'node:crypto';

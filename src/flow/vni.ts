@@ -2,16 +2,15 @@
 import { timeText } from '../core/text.ts';
 import { type FlowAccounting, NO_PROTOCOL } from './accounting.ts';
 import { Interner } from './interner.ts';
-import type { OptionCount } from './options.ts';
-import {
-  before,
-  type DirectionRecord,
-  entrySpan,
-  FlowRecords,
-  type OptionCountRecord,
-  type Time,
-} from './records.ts';
-import { Double, Word } from './table.ts';
+import { Tuples } from './kernel.ts';
+import type { OptionCountRecord } from './options.ts';
+import type { DirectionRecord } from './records.ts';
+
+type Time = readonly [seconds: number, nanoseconds: number];
+
+function before(a: Time, b: Time): boolean {
+  return a[0] < b[0] || (a[0] === b[0] && a[1] < b[1]);
+}
 
 export interface VniRecord {
   type: 'vni';
@@ -41,7 +40,7 @@ class VniSum {
   endpoints = 0;
   readonly tunnelEndpoints = new Map<string, [string | null, string | null]>();
   readonly protocols = new Map<string, DirectionRecord>();
-  readonly options = new Map<number, OptionCount>();
+  readonly options = new Map<number, number>();
   first: Time = [Number.POSITIVE_INFINITY, 0];
   last: Time = [Number.NEGATIVE_INFINITY, 0];
   readonly protocol: string | null;
@@ -56,8 +55,9 @@ class VniSum {
 
 /** VNIs in the order of their first flows; untunnelled traffic is one of them. A packet counts for its innermost VNI. */
 export function vniRecords(accounting: FlowAccounting): VniRecord[] {
-  const { table, paths, endpoints, registry } = accounting;
-  const flows = new FlowRecords(accounting);
+  accounting.settle();
+  const { kernel, paths, endpoints, optionSets, registry } = accounting;
+  const { exports, layout, words } = kernel;
   const sums = new Map<string, VniSum>();
   const byPath = new Map<number, VniSum>();
   /** (sum, address kind, address): a new tuple is an endpoint not counted before. */
@@ -79,39 +79,39 @@ export function vniRecords(accounting: FlowAccounting): VniRecord[] {
     const pair = [level.src, level.dst].sort() as [string | null, string | null];
     sum.tunnelEndpoints.set(pair.join(' '), pair);
   };
+  const wordOf = (id: number, offset: number) => words[((exports.flow(id) >>> 0) + offset) / 4];
+  const timeOf = (id: number, offset: number): Time => [wordOf(id, offset + 4) >>> 0, wordOf(id, offset)];
 
-  for (let id = 0; id < table.size; id++) {
-    if (table.packets(id, 0) + table.packets(id, 1) === 0) continue;
-    const w = table.words(id);
-    const b = table.base(id);
-    const protocol = w[b + Word.identity] & 0xffff;
+  for (let id = 0; id < exports.size(); id++) {
+    if (exports.packets(id, 0) + exports.packets(id, 1) === 0) continue;
+    const identity = wordOf(id, layout.flowIdentity);
+    const protocol = identity & 0xffff;
     const name = protocol === NO_PROTOCOL ? 'unknown' : registry.protocols[protocol].name;
-    const sum = sumOf(w[b + Word.path]);
+    const sum = sumOf(wordOf(id, layout.flowPath));
     // Two halves of one conversation are one flow, and can be in one VNI: where outer VNIs differ.
-    const other = w[b + Word.otherHalf] - 1;
-    if (other < 0 || other > id || sumOf(table.word(other, Word.path)) !== sum) sum.flows++;
-    flows.addOptions(sum.options, id);
-    for (const [end, rest] of [
-      [Word.a, Word.restA],
-      [Word.b, Word.restB],
-    ]) {
+    const other = exports.otherHalf(id);
+    if (other < 0 || other > id || sumOf(wordOf(other, layout.flowPath)) !== sum) sum.flows++;
+    optionSets.addTo(sum.options, id);
+    const rest = wordOf(id, layout.flowRest) >>> 0;
+    for (let end = 0; end < 2; end++) {
       addresses.key[0] = sum.number;
-      addresses.key[1] = w[b + Word.identity] >>> 16;
-      addresses.key[2] = w[b + end];
-      for (let i = 0; i < 3; i++) addresses.key[3 + i] = w[b + rest + i];
+      addresses.key[1] = identity >>> 16;
+      addresses.key[2] = wordOf(id, layout.flowA + 4 * end);
+      for (let i = 0; i < 3; i++) addresses.key[3 + i] = rest === 0 ? 0 : words[rest / 4 + 3 * end + i];
       const known = addresses.size;
       if (addresses.key[1] !== 0 && addresses.intern() === known) sum.endpoints++;
     }
-    const [first, last] = entrySpan(table, id);
+    const first = timeOf(id, layout.flowFirst);
+    const last = timeOf(id, layout.flowLast);
     if (before(first, sum.first)) sum.first = first;
     if (before(sum.last, last)) sum.last = last;
     for (let direction = 0; direction < 2; direction++) {
-      const packets = table.packets(id, direction);
+      const packets = exports.packets(id, direction);
       if (packets === 0) continue;
-      const bytes = table.double(id, Double.bytes + direction);
+      const bytes = exports.bytes(id, direction);
       sum.packets += packets;
       sum.bytes += bytes;
-      sum.outerBytes += table.double(id, Double.outerBytes + direction);
+      sum.outerBytes += exports.outerBytes(id, direction);
       const share = sum.protocols.get(name);
       if (share) {
         share.packets += packets;
@@ -119,12 +119,14 @@ export function vniRecords(accounting: FlowAccounting): VniRecord[] {
       } else {
         sum.protocols.set(name, { packets, bytes });
       }
-      if (w[b + Word.endpoints + direction] > 0) addEndpoints(sum, w[b + Word.endpoints + direction]);
+      const ends = wordOf(id, layout.flowEndpoints + 4 * direction);
+      if (ends > 0) addEndpoints(sum, ends);
     }
   }
-  const { formerEndpoints } = accounting;
-  for (let i = 0; i < formerEndpoints.size; i++)
-    addEndpoints(sumOf(formerEndpoints.word(i, 0)), formerEndpoints.word(i, 1));
+  for (let i = 0; i < exports.tuples(Tuples.formerEndpoints); i++) {
+    const [path, ends] = [0, 1].map((word) => exports.tupleWord(Tuples.formerEndpoints, i, word) >>> 0);
+    addEndpoints(sumOf(path), ends);
+  }
 
   const used = [...sums.values()].filter(({ packets }) => packets > 0);
   return used.map((sum) => ({
@@ -141,7 +143,7 @@ export function vniRecords(accounting: FlowAccounting): VniRecord[] {
     overhead:
       sum.outerBytes === 0 ? 0 : Math.round(((sum.outerBytes - sum.bytes) / sum.outerBytes) * 1e6) / 1e6,
     protocols: Object.fromEntries(sum.protocols),
-    options: flows.optionRecords(sum.options),
+    options: optionSets.records(sum.options),
     first: timeText(...sum.first),
     last: timeText(...sum.last),
     meaning: null,

@@ -21,7 +21,11 @@ export class TextWriter {
   private push(): void {
     const { text } = this;
     this.text = '';
-    if (text !== '' && !this.stream.write(text)) {
+    if (text !== '') this.send(text);
+  }
+
+  private send(data: string | Uint8Array): void {
+    if (!this.stream.write(data)) {
       this.waiting ??= new Promise((resolve) => {
         this.stream.once('drain', () => {
           this.waiting = null;
@@ -29,6 +33,13 @@ export class TextWriter {
         });
       });
     }
+  }
+
+  /** Bytes of whole lines, copied: their memory may change after the call. */
+  async bytes(lines: Uint8Array): Promise<void> {
+    this.push();
+    this.send(Buffer.from(lines));
+    if (this.waiting) await this.waiting;
   }
 
   /** Hands everything to the stream and waits until it wants more. */

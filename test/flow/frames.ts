@@ -1,5 +1,7 @@
 /** Frames built from layers, and what flow accounting makes of them. Checksums are left zero: nothing here reads them. */
+import { expect } from 'vitest';
 import { builtins } from '../../dissectors/index.ts';
+import { PacketBatch } from '../../src/capture/batch.ts';
 import { Dissector } from '../../src/core/dissector.ts';
 import { Layers } from '../../src/core/layers.ts';
 import { FlowRoles, Outline } from '../../src/core/outline.ts';
@@ -186,29 +188,80 @@ export interface Accounted {
   readonly wire: number;
 }
 
-/** Walks and accounts frames. */
-export function account(frames: readonly Captured[], vniKey: VniKey = 'auto'): Accounted {
+interface Timed {
+  readonly data: Uint8Array;
+  readonly seconds: number;
+  readonly nanoseconds: number;
+  readonly length: number;
+}
+
+/** Walks and accounts frames one by one, none of them in the kernel. */
+function accountSlowly(frames: readonly Timed[], vniKey: VniKey): FlowAccounting {
   const accounting = new FlowAccounting(dissector, roles, vniKey);
   const layers = new Layers();
   const outline = new Outline();
-  let wire = 0;
-  frames.forEach((captured, i) => {
-    const packet = captured instanceof Uint8Array ? { data: captured } : captured;
-    const { data, length = data.length, seconds = Math.floor(i / 1000) } = packet;
-    const { nanoseconds = (i % 1000) * 1e6 } = packet;
+  for (const { data, length, seconds, nanoseconds } of frames) {
     const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
     dissector.walk(view, 0, data.length, length, ETHERNET, layers);
     outline.read(layers, roles, 0);
     accounting.account(view, 0, length, seconds, nanoseconds, layers, outline);
-    wire += length;
+  }
+  return accounting;
+}
+
+/** Accounts frames as the pipeline does: in the kernel, but for those that it leaves. */
+function accountBatch(frames: readonly Timed[], vniKey: VniKey): FlowAccounting {
+  const accounting = new FlowAccounting(dissector, roles, vniKey);
+  const batch = new PacketBatch(Buffer.concat(frames.map(({ data }) => data)), frames.length);
+  let offset = 0;
+  frames.forEach(({ data, length, seconds, nanoseconds }, i) => {
+    batch.offset[i] = offset;
+    batch.captured[i] = data.length;
+    batch.length[i] = length;
+    batch.seconds[i] = seconds;
+    batch.nanoseconds[i] = nanoseconds;
+    offset += data.length;
   });
+  batch.count = frames.length;
+  const layers = new Layers();
+  const outline = new Outline();
+  const stops = new Float64Array(5);
+  for (let i = 0; ; i++) {
+    i = accounting.take(batch, i, batch.count, Int32Array.of(ETHERNET), stops);
+    if (i >= batch.count) return accounting;
+    dissector.walk(batch.view, batch.offset[i], batch.captured[i], batch.length[i], ETHERNET, layers);
+    outline.read(layers, roles, batch.offset[i]);
+    const start = batch.offset[i];
+    accounting.account(
+      batch.view,
+      start,
+      batch.length[i],
+      batch.seconds[i],
+      batch.nanoseconds[i],
+      layers,
+      outline,
+    );
+  }
+}
+
+/** Accounts frames in both ways, which must agree. */
+export function account(frames: readonly Captured[], vniKey: VniKey = 'auto'): Accounted {
+  const timed = frames.map((captured, i): Timed => {
+    const packet = captured instanceof Uint8Array ? { data: captured } : captured;
+    const { data, length = data.length, seconds = Math.floor(i / 1000) } = packet;
+    const { nanoseconds = (i % 1000) * 1e6 } = packet;
+    return { data, length, seconds, nanoseconds };
+  });
+  const [expected] = [accountSlowly(timed, vniKey)].map(results);
+  const accounting = accountBatch(timed, vniKey);
+  const { flows, vnis } = results(accounting);
+  expect({ flows, vnis }).toEqual(expected);
+  return { accounting, flows, vnis, wire: sum(timed, ({ length }) => length) };
+}
+
+function results(accounting: FlowAccounting): { flows: FlowRecord[]; vnis: VniRecord[] } {
   const records = new FlowRecords(accounting);
-  return {
-    accounting,
-    flows: records.ids().map((id) => records.record(id)),
-    vnis: vniRecords(accounting),
-    wire,
-  };
+  return { flows: records.ids().map((id) => records.record(id)), vnis: vniRecords(accounting) };
 }
 
 export function sum<T>(items: readonly T[], value: (item: T) => number): number {

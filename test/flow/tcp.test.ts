@@ -1,7 +1,8 @@
 /** The TCP analysis, segment by segment. A is direction 0, B is direction 1; times are milliseconds. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type TcpCounts, type TcpRecord, TcpTable } from '../../src/flow/tcp.ts';
+import type { FlowRecord, TcpCounts, TcpRecord } from '../../src/flow/records.ts';
+import { account, type Captured, type Ends, frame, tcp, turned, zeros } from './frames.ts';
 
 interface Segment {
   readonly seq: number;
@@ -14,29 +15,41 @@ interface Segment {
   readonly after?: number;
 }
 
-const BITS: Readonly<Record<string, number>> = { F: 1, S: 2, R: 4, A: 16 };
+const ENDS = { src: '10.0.0.1', dst: '10.0.0.2' };
 
 class Talk {
-  private readonly table = new TcpTable();
-  private readonly id = this.table.append();
+  private readonly frames: Captured[] = [];
   private now = 1000;
 
   a(segment: Segment): this {
-    return this.send(0, segment);
+    return this.send(ENDS, segment);
   }
   b(segment: Segment): this {
-    return this.send(1, segment);
+    return this.send(turned(ENDS), segment);
   }
-  private send(direction: number, segment: Segment): this {
-    const { seq, ack = 0, flags = 'A', length = 0, window = 500, after = 1 } = segment;
+  private send(
+    ends: Ends,
+    { length = 0, after = 1, seq, ack = 0, flags = 'A', window = 500 }: Segment,
+  ): this {
     this.now += after;
-    const bits = [...flags].reduce((all, letter) => all | BITS[letter], 0);
-    this.table.now = this.now * 1e6;
-    this.table.segment(this.id, direction, seq | 0, ack | 0, bits, window, length);
+    const header = tcp(7, 7, { seq, ack, flags, window }, zeros(length));
+    this.frames.push({
+      data: frame(6, ends, header),
+      seconds: Math.floor(this.now / 1000),
+      nanoseconds: (this.now % 1000) * 1e6,
+    });
     return this;
   }
-  record(forward = 0): TcpRecord {
-    return this.table.record(this.id, forward);
+  flow(): FlowRecord {
+    const { flows } = account(this.frames);
+    expect(flows).toHaveLength(1);
+    return flows[0];
+  }
+  /** Forward is from A. */
+  record(): TcpRecord {
+    const { src, tcp } = this.flow();
+    const record = tcp!;
+    return src === ENDS.src ? record : { ...record, forward: record.reverse, reverse: record.forward };
   }
   /** The counters that are not zero. */
   counts(): Partial<TcpCounts> {
@@ -100,13 +113,13 @@ describe('handshake', () => {
       .a({ seq: 111, ack: 501, length: 5 });
     expect(talk.counts()).toEqual({});
   });
-  it('tells from which side a new connection comes', () => {
-    const table = new TcpTable();
-    const id = table.append();
-    expect(table.segment(id, 1, 5, 0, 2, 1, 0)).toBe(true);
-    expect(table.segment(id, 1, 5, 0, 2, 1, 0)).toBe(false);
-    expect(table.segment(id, 0, 9, 6, 18, 1, 0)).toBe(false);
-    expect(table.segment(id, 1, 77, 0, 2, 1, 0)).toBe(true);
+  it('tells from which side the last new connection comes', () => {
+    const talk = new Talk().b({ seq: 5, flags: 'S' });
+    expect(talk.flow().src).toBe(ENDS.dst);
+    talk.b({ seq: 5, flags: 'S' }).a({ seq: 9, ack: 6, flags: 'SA' });
+    expect(talk.flow().src).toBe(ENDS.dst);
+    talk.a({ seq: 77, flags: 'S' });
+    expect(talk.flow().src).toBe(ENDS.src);
   });
 });
 
@@ -221,13 +234,9 @@ describe('retransmissions', () => {
     const talk = established()
       .b({ seq: 501, ack: 101, length: 100 })
       .b({ seq: 501, ack: 101, length: 100, after: 200 });
-    expect(talk.record(0)).toMatchObject({
+    expect(talk.record()).toMatchObject({
       forward: { retransmissions: 0 },
       reverse: { retransmissions: 1 },
-    });
-    expect(talk.record(1)).toMatchObject({
-      forward: { retransmissions: 1 },
-      reverse: { retransmissions: 0 },
     });
   });
 });

@@ -1,0 +1,436 @@
+/**
+ * The accounting kernel: flow table, TCP analysis and the walk of plain packets, in WebAssembly (src/kernel; why, and what
+ * it brings, is in docs/decisions/0006). This is its host: it lays out what the kernel reads, from the protocols' fields.
+ */
+import { randomFillSync } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { acknowledgment, flags, sequence, tcp, window } from '../../dissectors/tcp.ts';
+import type { PacketBatch } from '../capture/batch.ts';
+import type { Dissector } from '../core/dissector.ts';
+import type { Field, FieldValue } from '../core/field.ts';
+import { Stop } from '../core/layers.ts';
+import type { FlowRoles } from '../core/outline.ts';
+import type { Protocol } from '../core/protocol.ts';
+
+/** What the kernel asks of its host; see src/kernel/json.ts. */
+export interface KernelHost {
+  sameShape(a: number, b: number): boolean;
+  vniOf(path: number): number;
+  tunnelsText(path: number, endpoints: number): string;
+  optionsText(flow: number): string;
+  /** What comes before the number of packets, for each option of a set. */
+  optionPieces(set: number): readonly string[];
+}
+
+interface Exports {
+  initialize(
+    seeds: number,
+    rows: number,
+    join: number,
+    ignoreVni: number,
+    share: number,
+    shares: number,
+  ): void;
+  allocate(bytes: number): number;
+  walk(batch: number, from: number, to: number): number;
+  accountWalked(walked: number, from: number, to: number, first: number): number;
+  accountOne(walked: number, number: number): number;
+  countAs(flow: number, walked: number): void;
+  adjust(flow: number, direction: number, packets: number, bytes: number, outerBytes: number): void;
+  countOptions(flow: number, set: number, packets: number): void;
+  withOption(set: number, table: number, option: number): number;
+  internEndpoints(at: number): number;
+  reverseEndpoints(endpoints: number): number;
+  loseTrack(flow: number, direction: number): void;
+  segmentOf(flow: number, walked: number): void;
+  separate(flow: number): void;
+  otherHalf(flow: number): number;
+  touchTimes(flow: number, seconds: number, nanoseconds: number): void;
+  untime(flow: number): void;
+  size(): number;
+  flow(id: number): number;
+  packets(flow: number, direction: number): number;
+  bytes(flow: number, direction: number): number;
+  outerBytes(flow: number, direction: number): number;
+  isFlow(flow: number): number;
+  sortKey(flow: number, by: number): number;
+  setNames(protocols: number, tunnels: number): void;
+  flowText(flow: number, to: number): number;
+  flowLines(from: number, to: number, room: number): number;
+  nextFlow: { value: number };
+  tupleWord(table: number, id: number, word: number): number;
+  tuples(table: number): number;
+}
+
+/** Interned tuples, by the numbers that `tupleWord` takes. */
+export const Tuples = { endpoints: 0, optionSets: 1, otherSets: 2, formerEndpoints: 3 } as const;
+
+/** Where the kernel's heap pointer is (src/kernel/memory.ts). */
+const HEAP_TOP = 64;
+const PAGE = 65536;
+/** 4 GiB, all that 32-bit addresses reach; of it only what is used takes memory. */
+const MAX_PAGES = 65536;
+/** Packets walked before they are accounted: what the walk leaves of them stays in the first-level cache. */
+const WALK_AHEAD = 256;
+/** Room that one flow's text may take beyond the buffer that it is begun in. */
+const LINE_ROOM = 1 << 18;
+
+let compiled: WebAssembly.Module | null = null;
+function kernelModule(): WebAssembly.Module {
+  compiled ??= new WebAssembly.Module(readFileSync(new URL('./kernel.wasm', import.meta.url)));
+  return compiled;
+}
+
+export class Kernel {
+  private readonly memory: WebAssembly.Memory;
+  readonly exports: Exports;
+  /** Offsets and sizes, in bytes, of the kernel's structures: `walkedPorts`, `flowFirst`. */
+  readonly layout: Readonly<Record<string, number>>;
+  /** All of the memory as words; `refresh` follows its growth. */
+  words: Int32Array;
+  private readonly host: KernelHost;
+  private readonly text: Buffer;
+  private readonly textAt: number;
+  private readonly pieces = new Map<number, number>();
+  /** Views of the memory that blocks and columns were made on: it gives out a new one when it grows. */
+  private readonly buffers = new WeakSet<ArrayBufferLike>();
+  private readonly copies: Uint8Array<ArrayBufferLike>[] = [];
+  private readonly batchAt: number;
+  private readonly walkedAt: number;
+  /** Packets of the batch that have been walked and wait at `walkedAt`. */
+  private walkedFrom = 0;
+  private walkedTo = 0;
+
+  constructor(host: KernelHost) {
+    this.host = host;
+    this.memory = new WebAssembly.Memory({ initial: 256, maximum: MAX_PAGES, shared: true });
+    const imports = {
+      env: { memory: this.memory },
+      host: {
+        sameShape: (a: number, b: number) => host.sameShape(a >>> 0, b >>> 0),
+        vniOf: (path: number) => host.vniOf(path >>> 0),
+        tunnelsText: (path: number, ends: number, to: number) =>
+          this.write(host.tunnelsText(path >>> 0, ends), to >>> 0),
+        optionsText: (flow: number, to: number) => this.write(host.optionsText(flow), to >>> 0),
+        optionPieces: (set: number) => this.optionPieces(set),
+      },
+    };
+    const exports = new WebAssembly.Instance(kernelModule(), imports).exports;
+    this.exports = exports as unknown as Exports;
+    this.layout = Object.fromEntries(
+      Object.entries(exports).flatMap(([name, value]) =>
+        value instanceof WebAssembly.Global ? [[name, value.value]] : [],
+      ),
+    );
+    new Uint32Array(this.memory.buffer)[HEAP_TOP / 4] = PAGE;
+    this.words = new Int32Array(this.memory.buffer);
+    this.textAt = this.allocate(LINE_ROOM * 2);
+    this.batchAt = this.allocate(36);
+    this.walkedAt = this.allocate(WALK_AHEAD * this.layout.walkedSize);
+    this.words = new Int32Array(this.memory.buffer);
+    this.text = Buffer.from(this.memory.buffer, this.textAt, LINE_ROOM * 2);
+  }
+
+  /** Bytes in the kernel's memory, zeroed; never given back. */
+  allocate(bytes: number): number {
+    return this.exports.allocate(bytes) >>> 0;
+  }
+
+  /** Follows the memory's growth: addresses got since the last call are in `words` then. */
+  refresh(): Int32Array {
+    if (this.words.byteLength < this.memory.buffer.byteLength)
+      this.words = new Int32Array(this.memory.buffer);
+    return this.words;
+  }
+
+  /** Stores text, returns its length. */
+  private write(text: string, to: number): number {
+    return Buffer.from(this.memory.buffer, to, text.length * 3).write(text);
+  }
+
+  /** A list of (address, length) of texts, behind their count. */
+  private list(texts: readonly string[]): number {
+    const at = this.allocate(4 + 8 * texts.length);
+    texts.forEach((text, i) => {
+      const place = this.allocate(text.length * 3);
+      const length = this.write(text, place);
+      this.refresh().set([place, length], at / 4 + 1 + 2 * i);
+    });
+    this.refresh()[at / 4] = texts.length;
+    return at;
+  }
+
+  private optionPieces(set: number): number {
+    let at = this.pieces.get(set);
+    if (at === undefined) {
+      at = this.list(this.host.optionPieces(set));
+      this.pieces.set(set, at);
+    }
+    return at;
+  }
+
+  /**
+   * Tells the kernel what there is to know of the protocols.
+   * @param tunnelNames by number, as they are in paths
+   */
+  initialize(
+    dissector: Dissector,
+    roles: FlowRoles,
+    options: {
+      join: boolean;
+      ignoreVni: boolean;
+      tunnelName: (protocol: number) => number;
+      optionTable: (name: string) => number;
+    },
+  ): void {
+    const seeds = this.allocate(56);
+    randomFillSync(new Uint8Array(this.memory.buffer, seeds, 56).fill(0));
+    const rows = this.allocate(4 * roles.protocols.length);
+    const tables = new Map<number, number>();
+    const tableAt = (index: number, keys: number) => {
+      let at = tables.get(index);
+      if (at === undefined) {
+        at = this.allocate(2 * keys);
+        const numbers = new Int16Array(this.memory.buffer, at, keys);
+        for (let key = 0; key < keys; key++) numbers[key] = dissector.lookup(index, key);
+        for (const key of dissector.heuristicKeys(index))
+          if (key !== undefined && numbers[key] < 0) numbers[key] = ASK;
+        tables.set(index, at);
+      }
+      return at;
+    };
+    roles.protocols.forEach((protocol, number) => {
+      const row = plainRow(
+        protocol,
+        roles.role[number],
+        roles.addressKind[number],
+        dissector,
+        tableAt,
+        options,
+      );
+      if (row === null) return;
+      const { options: list } = protocol.flow?.tunnel ?? {};
+      let listAt = 0;
+      if (list) {
+        listAt = this.allocate(24);
+        const { at, mask } = list.length;
+        const place = listAt / 4;
+        this.refresh().set(
+          [options.optionTable(list.table), list.minimum, at, mask, scaleOf(list.length), list.class.at],
+          place,
+        );
+      }
+      const at = this.allocate(4 * row.length);
+      row[row.indexOf(OPTION_LIST)] = listAt;
+      this.refresh().set(row, at / 4);
+      this.refresh()[rows / 4 + number] = at;
+    });
+    this.exports.initialize(seeds, rows, options.join ? 1 : 0, options.ignoreVni ? 1 : 0, 0, 1);
+  }
+
+  /** Gives the kernel the names that it writes. */
+  nameAll(protocols: readonly Protocol[], tunnels: readonly string[]): void {
+    const names = this.allocate(12 * protocols.length);
+    protocols.forEach(({ name, flow }, i) => {
+      const place = this.allocate(3 * name.length + 2);
+      const length = this.write(JSON.stringify(name), place);
+      const traits = (flow?.ports ? 1 : 0) | (flow?.conversation ? 2 : 0);
+      this.refresh().set([place, length, traits], names / 4 + 3 * i);
+    });
+    this.exports.setNames(names, this.list(tunnels.map((name) => JSON.stringify(name))) + 4);
+  }
+
+  /** Memory for blocks and columns of batches: packets that lie in it are walked where they are. */
+  allocateBytes(bytes: number): Uint8Array<ArrayBufferLike> {
+    const at = this.allocate(bytes);
+    const { buffer } = this.memory;
+    this.buffers.add(buffer);
+    return new Uint8Array(buffer, at, bytes);
+  }
+
+  /**
+   * Accounts the packets of a batch from `from` on up to the first that is not plain, whose index it returns, or `to`.
+   * @param roots number of the protocol that frames of each interface begin with
+   * @param serial number of packet `from`
+   */
+  take(
+    batch: PacketBatch,
+    from: number,
+    to: number,
+    roots: Int32Array,
+    stops: Float64Array,
+    serial: number,
+  ): number {
+    const { exports, walkedAt, batchAt } = this;
+    const size = this.layout.walkedSize;
+    if (from === 0) {
+      this.attach(batch, to, roots);
+      this.walkedFrom = 0;
+      this.walkedTo = 0;
+    }
+    for (let i = from; i < to; ) {
+      if (i >= this.walkedTo) {
+        this.walkedFrom = i;
+        this.walkedTo = Math.min(i + WALK_AHEAD, to);
+        // The kernel adds the packet's index: in 32 bits, this wraps around to the beginning of its room.
+        this.words[batchAt / 4 + 8] = walkedAt - i * size;
+        stops[Stop.truncated] += exports.walk(batchAt, i, this.walkedTo);
+      }
+      const next = exports.accountWalked(
+        walkedAt - this.walkedFrom * size,
+        i,
+        this.walkedTo,
+        serial + i - from,
+      );
+      if (next < this.walkedTo) return next;
+      i = next;
+    }
+    return to;
+  }
+
+  /** Tells the kernel where a batch is, which is copied where it lies elsewhere. */
+  private attach(batch: PacketBatch, count: number, roots: Int32Array): void {
+    const { bytes, offset, captured, length, seconds, nanoseconds, interfaceIndex } = batch;
+    let arrays: ArrayBufferView[] = [bytes, offset, captured, length, seconds, nanoseconds, interfaceIndex];
+    if (!arrays.every(({ buffer }) => this.buffers.has(buffer))) {
+      arrays = arrays.map((array, i) =>
+        this.copy(i, i === 0 ? bytes : (array as Int32Array).subarray(0, count)),
+      );
+    }
+    const places = arrays.map(({ byteOffset }) => byteOffset);
+    this.words.set([...places, this.copy(arrays.length, roots).byteOffset], this.batchAt / 4);
+  }
+
+  private copy(which: number, array: ArrayBufferView): Uint8Array<ArrayBufferLike> {
+    const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+    if ((this.copies[which]?.length ?? 0) < bytes.length + 8)
+      this.copies[which] = this.allocateBytes(2 * bytes.length + 64);
+    this.copies[which].set(bytes);
+    return this.copies[which];
+  }
+
+  /** Set of options of most packets of entry `id`, and how many packets had exactly that. */
+  optionsOf(id: number): [set: number, packets: number] {
+    const at = this.exports.flow(id) >>> 0;
+    const { flowOptionSet, flowOptionPackets } = this.layout;
+    return [this.words[(at + flowOptionSet) / 4], this.words[(at + flowOptionPackets) / 4] >>> 0];
+  }
+
+  /** Flow `id` as a line of JSON. */
+  flowText(id: number): string {
+    return this.text.toString('utf8', 0, this.exports.flowText(id, this.textAt));
+  }
+
+  /** All flows as lines of JSON, in pieces that are valid until the next. */
+  *flowLines(): Generator<Uint8Array> {
+    const { exports, text, textAt } = this;
+    for (let id = 0; id < exports.size(); id = exports.nextFlow.value) {
+      const length = exports.flowLines(id, textAt, LINE_ROOM);
+      if (length > 0) yield text.subarray(0, length);
+    }
+  }
+}
+
+const ECHO = 5;
+/** In `conversation` numbers; see `FlowRole`. */
+const HAS_IDENTIFIER = 0x100;
+/** In a table of protocols: only the walk here can tell. */
+const ASK = -2;
+/** Stands in a row for the address of the option list until that is known. */
+const OPTION_LIST = -0x7fffffff;
+const Next = { byte: 0, type: 1, fixed: 2, ports: 3 } as const;
+const DIRECT_PATH = 1 << 30;
+
+/** What one unit of a masked field is worth. */
+function scaleOf(field: Field<number>): number {
+  const bytes = new DataView(new ArrayBuffer(field.at + 8));
+  bytes.setUint8(field.at, field.mask & -field.mask);
+  return field.read(bytes, 0);
+}
+
+function shiftOf(mask: number): number {
+  return 31 - Math.clz32(mask & -mask);
+}
+
+/** The checks of a plain description: 32 bits from a place on, which bits of them, and what they must be. */
+function checks(is: readonly (readonly [Field<FieldValue>, number])[]): [number, number, number][] {
+  const byPlace = new Map<number, [number, number, number]>();
+  for (const [field, value] of is) {
+    const check = byPlace.get(field.at) ?? [field.at, 0, 0];
+    const bits = field.mask === 0 ? 2 ** (8 * field.size) - 1 : field.mask;
+    const up = 32 - 8 * field.size;
+    check[1] |= bits << up;
+    check[2] |= (value << shiftOf(bits)) << up;
+    byPlace.set(field.at, check);
+  }
+  return [...byPlace.values()];
+}
+
+/** Words of a protocol's `Row` (src/kernel/walk.ts), null where it has no plain description that the kernel can follow. */
+function plainRow(
+  protocol: Protocol,
+  role: number,
+  kind: number,
+  dissector: Dissector,
+  tableAt: (index: number, keys: number) => number,
+  options: { tunnelName: (protocol: number) => number },
+): number[] | null {
+  const { plain, flow } = protocol;
+  if (!plain) return null;
+  const [first = [0, 0, 0], second = [0, 0, 0], ...more] = checks(plain.is ?? []);
+  if (more.length > 0)
+    throw new Error(`plain description of ${protocol.name}: more than two places to check`);
+  const { next, header, total } = plain;
+  // Where payloads are recognised by their looks, a key that leads nowhere says nothing.
+  if ('table' in next && dissector.heuristicKeys(next.table).length > 0) return null;
+  const pair = flow?.addresses ?? flow?.ports;
+  const number = dissector.registry.protocols.indexOf(protocol);
+  let following: [kind: number, at: number, least: number, table: number];
+  if ('ports' in next) {
+    if (dissector.heuristicKeys(next.ports).includes(undefined)) return null;
+    following = [Next.ports, 0, 0, tableAt(next.ports, 65536)];
+  } else if ('request' in next) {
+    following = [Next.fixed, 0, 0, -1];
+  } else if ('key' in next) {
+    following = [Next.fixed, 0, 0, dissector.lookup(next.table, next.key)];
+  } else {
+    const { at, size } = next.field;
+    following = [
+      size === 1 ? Next.byte : Next.type,
+      at,
+      next.least ?? 0,
+      tableAt(next.table, size === 1 ? 256 : 65536),
+    ];
+  }
+  const isTcp = protocol === tcp;
+  return [
+    protocol.minLength,
+    'request' in next ? ECHO : role,
+    kind << 16,
+    pair?.[0].at ?? 0,
+    pair?.[1].at ?? 0,
+    ...first,
+    ...second,
+    header?.field.at ?? 0,
+    header?.field.mask ?? 0,
+    header ? shiftOf(header.field.mask) : 0,
+    header ? scaleOf(header.field) : 0,
+    header?.plus ?? 0,
+    total?.field.at ?? -1,
+    total?.plus ?? 0,
+    ...following,
+    plain.vni?.at ?? 0,
+    flow?.tunnel ? DIRECT_PATH | (options.tunnelName(number) << 24) : 0,
+    flow?.tunnel?.options?.from ?? 0,
+    OPTION_LIST,
+    isTcp ? 1 : 0,
+    sequence.at,
+    acknowledgment.at,
+    flags.at,
+    flags.mask,
+    window.at,
+    ...('request' in next
+      ? [next.type.at, next.request, next.reply, next.identifier.at, (HAS_IDENTIFIER | next.request) << 16]
+      : [0, 0, 0, 0, 0]),
+  ];
+}

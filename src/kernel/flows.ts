@@ -1,0 +1,721 @@
+/**
+ * The flow table: dense, append-only entries in fixed segments, and an index of (tag, entry).
+ *
+ * Entries never move, so growth copies only the index, and the order of entries is the order of first packets. An entry
+ * is two cache lines, the first of which has all that counting an IPv4 packet touches: with many flows, cache misses are
+ * most of what a packet costs.
+ */
+import { m0, m1, m2, m3, m4, mix, tagOf } from './hash';
+import { equals, intern, Interner, newInterner } from './interner';
+import { allocate } from './memory';
+import { clear, lose, newTcp, segment, split } from './tcp';
+
+/** Address kinds from here on (IPv6, then Ethernet) have words beyond the first. */
+const FIRST_LONG_KIND: u32 = 2 << 16;
+
+/** A packet as flow accounting sees it: left by the walk, or by whoever walked a packet that the kernel does not. */
+@unmanaged
+export class Walked {
+  /** First words of source and destination address; once `order` has run, A sorts before B. */
+  a: i32;
+  b: i32;
+  /** Port of A in the upper half, of B in the lower; what tells conversations apart where there are no ports. */
+  ports: u32;
+  /** Tunnel path. */
+  path: u32;
+  /** Number of the protocol (16 bits), address kind (2 bits at 16). */
+  identity: u32;
+  tag: u32;
+  /** Further words of A's address, then of B's. */
+  restA0: i32;
+  restA1: i32;
+  restA2: i32;
+  restB0: i32;
+  restB1: i32;
+  restB2: i32;
+  /** Hash of the key without the path. */
+  conversation: u64;
+  /** Bits of `Status`. */
+  status: u32;
+  /** 0: from A to B. */
+  direction: u32;
+  /** Bytes of the inner frame, and of the whole one, on the wire. */
+  bytes: u32;
+  length: u32;
+  /** Seconds in the upper half, nanoseconds in the lower. */
+  time: u64;
+  sequence: i32;
+  acknowledgment: i32;
+  tcpFlags: u16;
+  window: u16;
+  payload: u32;
+  /** Number of the tunnel endpoints; -1: they are the tuple below. */
+  endpoints: i32;
+  /** TLV options of the tunnel header, `optionsTo` 0 for none; `options` is then the row of the tunnel's protocol, else a set. */
+  optionsFrom: u32;
+  optionsTo: u32;
+  options: u32;
+  /** Tuple of `Endpoints`: the tunnel around this one, kind and port, then words of source and destination in turn. */
+  parent: u32;
+  kindAndPort: u32;
+  ends0: i32;
+  ends1: i32;
+  ends2: i32;
+  ends3: i32;
+  ends4: i32;
+  ends5: i32;
+  ends6: i32;
+  ends7: i32;
+}
+export const WALKED: u32 = 160;
+
+export namespace Status {
+  /** Not a packet that the kernel walks. */
+  export const left: u32 = 1;
+  /** Ends with the transport header, of whose payload nothing was captured. */
+  export const truncated: u32 = 2;
+  /** Has a TCP header. */
+  export const tcp: u32 = 4;
+  /** The ends do not say which sorts first: ports are no ports. */
+  export const portless: u32 = 8;
+}
+
+@unmanaged
+export class Flow {
+  a: i32;
+  b: i32;
+  ports: u32;
+  path: u32;
+  identity: u32;
+  /** Address of the TCP entry, 0 for none. */
+  tcp: usize;
+  /** Of the two directions, modulo 2^32; the upper halves are below. */
+  packets0: u32;
+  packets1: u32;
+  bytes0: u32;
+  bytes1: u32;
+  last: u64;
+  /** Tunnel endpoints of the two directions; -1 where none was seen. */
+  endpoints0: i32;
+  endpoints1: i32;
+  /** Bytes around the inner frame of a direction's first packet. */
+  overhead0: u16;
+  overhead1: u16;
+  flags: u32;
+  first: u64;
+  /** Whole frames' bytes less inner frames' and packets times overhead. With `Flag.deferred`: the first segment. */
+  excess0: i64;
+  excess1: i64;
+  bytesUpper0: u32;
+  bytesUpper1: u32;
+  packetsUpper0: u32;
+  packetsUpper1: u32;
+  /** Entry + 1 of the other direction of the conversation, where that uses another path; 0 for none. */
+  otherHalf: u32;
+  /** Set of options of most packets, 0 for none, and how many packets had exactly that set. */
+  optionSet: u32;
+  optionPackets: u32;
+  /** Address of the addresses' further words, 0 for none. */
+  rest: usize;
+  /** Number of the first packet, by which entries of several tables are put in order. */
+  serial: u64;
+}
+const FLOW: u32 = 128;
+
+export namespace Flag {
+  /** Forward is from B to A. */
+  export const forwardBA: u32 = 1;
+  /** The times are set. */
+  export const timed: u32 = 2;
+  /** One segment so far, kept in the entry: most flows of a port scan or a DNS-heavy capture never need more. */
+  export const deferred: u32 = 4;
+  /** Has more sets of options than the first. */
+  export const moreOptions: u32 = 8;
+}
+
+const SEGMENT_BITS: u32 = 13;
+const SEGMENT: u32 = 1 << SEGMENT_BITS;
+
+/** Addresses of segments; room for 2^29 entries, more than 4 GiB hold. */
+let directory: usize = 0;
+let used: u32 = 0;
+let restFrom: usize = 0;
+let restTo: usize = 0;
+
+/** Pairs (tag, entry + 1); 0 in the second for an empty slot. */
+let index: usize = 0;
+let indexMask: u32 = 0;
+/** Entries of one direction that wait for their other half: pairs (tag, entry + 1 and direction in the top bit). */
+let halves: usize = 0;
+let halvesMask: u32 = 0;
+let waiting: u32 = 0;
+
+/** Halves of conversations are joined. */
+let joins: bool = false;
+/** Number of the packet at hand. */
+export let serial: u64 = 0;
+
+export const ENDPOINT_WORDS: u32 = 10;
+/** Tuples as in `Walked.parent`, and one word more: number + 1 of the endpoints seen from the other side. */
+export let endpoints: Interner = changetype<Interner>(0);
+/** (set, option table, class << 8 | type): a set and one option more. */
+export let optionSets: Interner = changetype<Interner>(0);
+/** (flow, set) for sets beyond a flow's first, and the packets of each. */
+export let otherSets: Interner = changetype<Interner>(0);
+/** (path, endpoints) that flows have moved away from. */
+export let formerEndpoints: Interner = changetype<Interner>(0);
+let scratch: usize = 0;
+
+export function start(join: bool): void {
+  joins = join;
+  directory = allocate(1 << 18);
+  indexMask = 8191;
+  index = allocate(<usize>(indexMask + 1) << 3);
+  halvesMask = 4095;
+  halves = allocate(<usize>(halvesMask + 1) << 3);
+  endpoints = newInterner(ENDPOINT_WORDS + 1, 256);
+  optionSets = newInterner(3, 64);
+  // Number 0 is "none" in both.
+  scratch = allocate(64);
+  memory.fill(scratch, 0xff, 64);
+  intern(endpoints, scratch, ENDPOINT_WORDS);
+  intern(optionSets, scratch, 3);
+  otherSets = newInterner(3, 64);
+  formerEndpoints = newInterner(2, 64);
+}
+
+export function setSerial(number: u64): void {
+  serial = number;
+}
+
+export function flow(id: u32): Flow {
+  return changetype<Flow>(load<usize>(directory + ((id >>> SEGMENT_BITS) << 2)) + (id & (SEGMENT - 1)) * FLOW);
+}
+export function size(): u32 {
+  return used;
+}
+
+export function packetsOf(f: Flow, direction: u32): u64 {
+  const at = changetype<usize>(f) + (<usize>direction << 2);
+  return (<u64>load<u32>(at, offsetof<Flow>('packetsUpper0')) << 32) | <u64>load<u32>(at, offsetof<Flow>('packets0'));
+}
+export function bytesOf(f: Flow, direction: u32): u64 {
+  const at = changetype<usize>(f) + (<usize>direction << 2);
+  return (<u64>load<u32>(at, offsetof<Flow>('bytesUpper0')) << 32) | <u64>load<u32>(at, offsetof<Flow>('bytes0'));
+}
+export function outerBytesOf(f: Flow, direction: u32): u64 {
+  const overhead = direction == 0 ? f.overhead0 : f.overhead1;
+  const excess = (f.flags & Flag.deferred) != 0 ? 0 : direction == 0 ? f.excess0 : f.excess1;
+  return bytesOf(f, direction) + packetsOf(f, direction) * <u64>overhead + <u64>excess;
+}
+function endpointsOf(f: Flow, direction: u32): i32 {
+  return direction == 0 ? f.endpoints0 : f.endpoints1;
+}
+
+/** Puts the ends of `w` in order, so that both directions have the same key, and hashes it. */
+export function order(w: Walked): void {
+  const long = w.identity >= FIRST_LONG_KIND;
+  let swapped = w.b < w.a;
+  if (w.a == w.b) {
+    swapped = (w.status & Status.portless) == 0 && (w.ports & 0xffff) < w.ports >>> 16;
+    if (long) {
+      if (w.restA0 != w.restB0) swapped = w.restB0 < w.restA0;
+      else if (w.restA1 != w.restB1) swapped = w.restB1 < w.restA1;
+      else if (w.restA2 != w.restB2) swapped = w.restB2 < w.restA2;
+    }
+  }
+  w.direction = <u32>swapped;
+  if (swapped) {
+    const a = w.a;
+    w.a = w.b;
+    w.b = a;
+    if ((w.status & Status.portless) == 0) w.ports = rotl<u32>(w.ports, 16);
+    if (long) {
+      const rest0 = w.restA0;
+      const rest1 = w.restA1;
+      const rest2 = w.restA2;
+      w.restA0 = w.restB0;
+      w.restA1 = w.restB1;
+      w.restA2 = w.restB2;
+      w.restB0 = rest0;
+      w.restB1 = rest1;
+      w.restB2 = rest2;
+    }
+  }
+  const at = changetype<usize>(w);
+  let h = load<u64>(at) * m0 + ((<u64>w.identity << 32) | <u64>w.ports) * m1;
+  if (long) {
+    h += load<u64>(at, offsetof<Walked>('restA0')) * m2 + load<u64>(at, offsetof<Walked>('restA2')) * m3;
+    h += load<u64>(at, offsetof<Walked>('restB1')) * m4;
+  }
+  w.conversation = h;
+  w.tag = tagOf(mix(h, w.path));
+}
+
+function sameConversation(f: Flow, w: Walked): bool {
+  const at = changetype<usize>(f);
+  const key = changetype<usize>(w);
+  if (load<u64>(at) != load<u64>(key) || f.ports != w.ports || f.identity != w.identity) return false;
+  if (w.identity < FIRST_LONG_KIND) return true;
+  const rest = f.rest;
+  const words = key + offsetof<Walked>('restA0');
+  return (
+    load<u64>(rest) == load<u64>(words) &&
+    load<u64>(rest, 8) == load<u64>(words, 8) &&
+    load<u64>(rest, 16) == load<u64>(words, 16)
+  );
+}
+
+/** Reads what `account` will read first of a packet, so that several packets' cache misses overlap. */
+export function touchIndex(w: Walked): u32 {
+  return load<u32>(index + (<usize>(w.tag & indexMask) << 3), 4);
+}
+export function touchFlow(id: u32): u32 {
+  return id == 0 ? 0 : <u32>flow(id - 1).tcp;
+}
+
+function find(w: Walked): i32 {
+  const tag = w.tag;
+  let slot = tag & indexMask;
+  while (true) {
+    const at = index + (<usize>slot << 3);
+    const id = load<u32>(at, 4);
+    if (id == 0) return -1;
+    if (load<u32>(at) == tag) {
+      const f = flow(id - 1);
+      if (f.path == w.path && sameConversation(f, w)) return <i32>(id - 1);
+    }
+    slot = (slot + 1) & indexMask;
+  }
+}
+
+function append(w: Walked): u32 {
+  const id = used++;
+  if ((id & (SEGMENT - 1)) == 0) store<u32>(directory + ((id >>> SEGMENT_BITS) << 2), <u32>allocate(<usize>FLOW * SEGMENT));
+  const f = flow(id);
+  memory.copy(changetype<usize>(f), changetype<usize>(w), 20);
+  f.endpoints0 = -1;
+  f.endpoints1 = -1;
+  f.serial = serial;
+  if (w.direction == 1) f.flags = Flag.forwardBA;
+  if (w.identity >= FIRST_LONG_KIND) {
+    if (restFrom == restTo) {
+      restFrom = allocate(24 << 13);
+      restTo = restFrom + (24 << 13);
+    }
+    f.rest = restFrom;
+    memory.copy(restFrom, changetype<usize>(w) + offsetof<Walked>('restA0'), 24);
+    restFrom += 24;
+  }
+  if (used > indexMask - (indexMask >>> 2)) growIndex();
+  put(index, indexMask, w.tag, id + 1);
+  return id;
+}
+
+function put(table: usize, mask: u32, tag: u32, value: u32): void {
+  let slot = tag & mask;
+  while (load<u32>(table + (<usize>slot << 3), 4) != 0) slot = (slot + 1) & mask;
+  const at = table + (<usize>slot << 3);
+  store<u32>(at, tag);
+  store<u32>(at, value, 4);
+}
+
+function doubled(table: usize, mask: u32): usize {
+  const grown = allocate((<usize>mask + 1) << 4);
+  const grownMask = (mask << 1) | 1;
+  for (let i: usize = 0; i <= <usize>mask; i++) {
+    const value = load<u32>(table + (i << 3), 4);
+    if (value != 0) put(grown, grownMask, load<u32>(table + (i << 3)), value);
+  }
+  return grown;
+}
+
+function growIndex(): void {
+  index = doubled(index, indexMask);
+  indexMask = (indexMask << 1) | 1;
+}
+
+/** Number of the tunnel endpoints of `w`. */
+function currentEndpoints(w: Walked): u32 {
+  if (w.endpoints < 0) w.endpoints = <i32>internEndpoints(changetype<usize>(w) + offsetof<Walked>('parent'));
+  return <u32>w.endpoints;
+}
+
+function lengthOf(kindAndPort: u32): u32 {
+  const kind = kindAndPort >>> 16;
+  return kind == 2 ? 10 : kind == 3 ? 6 : 4;
+}
+
+/** Number of the endpoints at `at`; the words that their kind of address does not need may be anything. */
+export function internEndpoints(at: usize): u32 {
+  const length = lengthOf(load<u32>(at, 4));
+  const known = endpoints.used;
+  const id = intern(endpoints, at, length);
+  if (id == known) {
+    // Words beyond the length are read by whoever shows addresses, and the last is a cache.
+    const from = endpoints.words + <usize>id * ((ENDPOINT_WORDS + 1) << 2);
+    memory.fill(from + (length << 2), 0, (ENDPOINT_WORDS + 1 - length) << 2);
+  }
+  return id;
+}
+
+/** The same tunnels seen in the other direction. */
+export function reverseEndpoints(id: u32): u32 {
+  if (id == 0) return 0;
+  const width = (ENDPOINT_WORDS + 1) << 2;
+  const cached = load<u32>(endpoints.words + <usize>id * width + (ENDPOINT_WORDS << 2));
+  if (cached != 0) return cached - 1;
+  const parent = reverseEndpoints(load<u32>(endpoints.words + <usize>id * width));
+  const at = endpoints.words + <usize>id * width;
+  store<u32>(scratch, parent);
+  store<u32>(scratch, load<u32>(at, 4), 4);
+  for (let i: usize = 8; i < ENDPOINT_WORDS << 2; i += 8) store<u64>(scratch + i, rotl<u64>(load<u64>(at + i), 32));
+  const reversed = internEndpoints(scratch);
+  store<u32>(endpoints.words + <usize>id * width + (ENDPOINT_WORDS << 2), reversed + 1);
+  store<u32>(endpoints.words + <usize>reversed * width + (ENDPOINT_WORDS << 2), id + 1);
+  return reversed;
+}
+
+/** Accounts a packet whose key is in order. Returns its flow's number. */
+export function account(w: Walked): u32 {
+  let id = find(w);
+  if (id < 0) {
+    id = <i32>append(w);
+    if (joins && w.path != 0) join(<u32>id, w);
+  } else {
+    const f = flow(<u32>id);
+    // With both directions it is whole by itself: what was taken for its other half is another conversation.
+    if (f.otherHalf != 0 && packetsOf(f, w.direction) == 0) part(<u32>id, w.direction);
+  }
+  countPacket(<u32>id, w);
+  if ((w.status & Status.tcp) != 0) takeSegment(<u32>id, w);
+  return <u32>id;
+}
+
+/** Adds a packet to flow `id`, which may be another than its key says (fragments). */
+export function countPacket(id: u32, w: Walked): void {
+  const f = flow(id);
+  if ((f.flags & Flag.deferred) != 0) undefer(id);
+  const direction = w.direction;
+  const at = changetype<usize>(f) + (<usize>direction << 2);
+  const packets = load<u32>(at, offsetof<Flow>('packets0')) + 1;
+  store<u32>(at, packets, offsetof<Flow>('packets0'));
+  const bytes = load<u32>(at, offsetof<Flow>('bytes0'));
+  store<u32>(at, bytes + w.bytes, offsetof<Flow>('bytes0'));
+  if (bytes + w.bytes < bytes)
+    store<u32>(at, load<u32>(at, offsetof<Flow>('bytesUpper0')) + 1, offsetof<Flow>('bytesUpper0'));
+  if (packets == 0)
+    store<u32>(at, load<u32>(at, offsetof<Flow>('packetsUpper0')) + 1, offsetof<Flow>('packetsUpper0'));
+  const overheadAt = changetype<usize>(f) + (<usize>direction << 1);
+  const around = <i64>w.length - <i64>w.bytes;
+  if (packets == 1 && around <= 0xffff && packetsOf(f, direction) == 1) {
+    store<u16>(overheadAt, <u16>around, offsetof<Flow>('overhead0'));
+  }
+  const excess = around - <i64>load<u16>(overheadAt, offsetof<Flow>('overhead0'));
+  if (excess != 0) {
+    if (direction == 0) f.excess0 += excess;
+    else f.excess1 += excess;
+  }
+  touch(f, w.time);
+  const ends = load<i32>(at, offsetof<Flow>('endpoints0'));
+  if (w.endpoints >= 0 ? ends != w.endpoints : ends <= 0 || !equals(endpoints, <u32>ends, changetype<usize>(w) + offsetof<Walked>('parent'), lengthOf(w.kindAndPort))) {
+    if (ends >= 0) {
+      store<u32>(scratch, f.path);
+      store<i32>(scratch, ends, 4);
+      intern(formerEndpoints, scratch, 2);
+    }
+    store<u32>(at, currentEndpoints(w), offsetof<Flow>('endpoints0'));
+  }
+  const set = w.optionsTo == 0 ? w.options : optionSetOf(w);
+  if (set != 0) countOptions(id, set, 1);
+}
+
+/** Widens an entry's time span to hold a packet's time. */
+export function touch(f: Flow, time: u64): void {
+  if ((f.flags & Flag.timed) == 0) {
+    f.flags |= Flag.timed;
+    f.first = time;
+    f.last = time;
+  } else if (time >= f.last) {
+    f.last = time;
+  } else if (time < f.first) {
+    f.first = time;
+  }
+}
+
+/** How the options of a tunnel header lie: numbers from the fields of its protocol. */
+@unmanaged
+export class OptionList {
+  table: u32;
+  /** Bytes of an option's header. */
+  minimum: u32;
+  /** The byte with the length, its bits, and what one of them is worth. */
+  lengthAt: u32;
+  lengthMask: u32;
+  lengthScale: u32;
+  /** 24 bits: class and type. */
+  keyAt: u32;
+}
+
+function optionSetOf(w: Walked): u32 {
+  const list = changetype<OptionList>(w.options);
+  let set: u32 = 0;
+  let at: usize = w.optionsFrom;
+  const to: usize = w.optionsTo;
+  while (at + list.minimum <= to) {
+    const size = list.minimum + (<u32>load<u8>(at + list.lengthAt) & list.lengthMask) * list.lengthScale;
+    if (at + size > to) break;
+    set = withOption(set, list.table, bswap<u32>(load<u32>(at + list.keyAt)) >>> 8);
+    at += size;
+  }
+  return set;
+}
+
+/** The set of `set` and one option more (class << 8 | type) of the family with number `table`. */
+export function withOption(set: u32, table: u32, option: u32): u32 {
+  store<u32>(scratch, set);
+  store<u32>(scratch, table, 4);
+  store<u32>(scratch, option, 8);
+  return intern(optionSets, scratch, 3);
+}
+
+export function countOptions(id: u32, set: u32, packets: i32): void {
+  const f = flow(id);
+  if (f.optionSet == 0) f.optionSet = set;
+  if (f.optionSet == set) {
+    f.optionPackets += packets;
+    return;
+  }
+  f.flags |= Flag.moreOptions;
+  store<u32>(scratch, id);
+  store<u32>(scratch, set, 4);
+  const pair = intern(otherSets, scratch, 2);
+  const at = otherSets.words + <usize>pair * 12 + 8;
+  store<u32>(at, load<u32>(at) + packets);
+}
+
+/** Adds packets to one direction of `id`, or takes them away: what waited under another flow. */
+export function adjust(id: u32, direction: u32, packets: f64, bytes: f64, outerBytes: f64): void {
+  undefer(id);
+  const f = flow(id);
+  const at = changetype<usize>(f) + (<usize>direction << 2);
+  const count = packetsOf(f, direction) + <u64><i64>packets;
+  const sum = bytesOf(f, direction) + <u64><i64>bytes;
+  store<u32>(at, <u32>count, offsetof<Flow>('packets0'));
+  store<u32>(at, <u32>(count >> 32), offsetof<Flow>('packetsUpper0'));
+  store<u32>(at, <u32>sum, offsetof<Flow>('bytes0'));
+  store<u32>(at, <u32>(sum >> 32), offsetof<Flow>('bytesUpper0'));
+  const overhead = <i64>(direction == 0 ? f.overhead0 : f.overhead1);
+  const excess = <i64>outerBytes - <i64>bytes - <i64>packets * overhead;
+  if (direction == 0) f.excess0 += excess;
+  else f.excess1 += excess;
+}
+
+// TCP
+
+function nanosecondsOf(time: u64): i64 {
+  return <i64>(time >> 32) * 1_000_000_000 + <i64>(time & 0xffffffff);
+}
+
+const SYN: u32 = 2;
+const RST: u32 = 4;
+const ACK: u32 = 16;
+
+export function takeSegment(id: u32, w: Walked): void {
+  const f = flow(id);
+  if (f.tcp == 0) {
+    if ((f.flags & Flag.deferred) == 0 && f.otherHalf == 0 && packetsOf(f, 0) + packetsOf(f, 1) == 1 && f.excess0 == 0 && f.excess1 == 0) {
+      f.flags |= Flag.deferred;
+      f.excess0 = <i64>((<u64>(<u32>w.sequence) << 32) | <u64>(<u32>w.acknowledgment));
+      f.excess1 = <i64>((<u64>w.payload << 32) | (<u64>w.window << 16) | <u64>w.tcpFlags);
+      if ((<u32>w.tcpFlags & (SYN | ACK | RST)) == SYN) setForward(f, w.direction);
+      return;
+    }
+    tcpOf(id);
+  }
+  const opens = segment(f.tcp, w.direction, w.sequence, w.acknowledgment, w.tcpFlags, w.window, w.payload, nanosecondsOf(w.time));
+  if (opens) {
+    setForward(f, w.direction);
+    if (f.otherHalf != 0) setForward(flow(f.otherHalf - 1), w.direction);
+  }
+}
+
+function setForward(f: Flow, direction: u32): void {
+  f.flags = (f.flags & ~Flag.forwardBA) | (direction == 1 ? Flag.forwardBA : 0);
+}
+
+/** The flow's TCP entry, made where it has none. */
+function tcpOf(id: u32): usize {
+  const f = flow(id);
+  if (f.tcp == 0) {
+    f.tcp = newTcp();
+    if (f.otherHalf != 0) flow(f.otherHalf - 1).tcp = f.tcp;
+  }
+  return f.tcp;
+}
+
+/** Gives a flow whose only segment is kept in its entry a TCP entry that has seen it. */
+export function undefer(id: u32): void {
+  const f = flow(id);
+  if ((f.flags & Flag.deferred) == 0) return;
+  const numbers = <u64>f.excess0;
+  const rest = <u64>f.excess1;
+  f.flags &= ~Flag.deferred;
+  f.excess0 = 0;
+  f.excess1 = 0;
+  replay(f, tcpOf(id), numbers, rest);
+}
+
+/** A flow's TCP entry to read; of a flow whose segment is kept in its entry, one that holds until the next call. 0 for none. */
+export function tcpToRead(f: Flow): usize {
+  if ((f.flags & Flag.deferred) == 0) return f.tcp;
+  if (spareTcp == 0) spareTcp = newTcp();
+  clear(spareTcp);
+  replay(f, spareTcp, <u64>f.excess0, <u64>f.excess1);
+  return spareTcp;
+}
+let spareTcp: usize = 0;
+
+function replay(f: Flow, tcp: usize, numbers: u64, rest: u64): void {
+  segment(
+    tcp,
+    f.packets1 > 0 ? 1 : 0,
+    <i32>(numbers >> 32),
+    <i32>numbers,
+    <u32>rest & 0xffff,
+    <u32>(rest >> 16) & 0xffff,
+    <u32>(rest >> 32),
+    nanosecondsOf(f.first),
+  );
+}
+
+/** What `direction` of flow `id` sends next cannot be told: of its last segment only the beginning was in this frame. */
+export function loseTrack(id: u32, direction: u32): void {
+  undefer(id);
+  if (flow(id).tcp != 0) lose(flow(id).tcp, direction);
+}
+
+// Conversations whose directions use different VNIs: each direction has an entry of its own, and the two are linked.
+//
+// Cilium puts the sender's identity in the VNI, so that the answers to a packet of VNI 20001 come in VNI 20002. Entries
+// that have seen one direction only wait under (conversation, endpoints), whatever their path, for an entry of the other
+// direction between the same tunnel endpoints; the latest is the one.
+
+/** Tells whether two paths use the same protocols; only its host knows paths of several levels. */
+@external('host', 'sameShape')
+declare function sameShapeOfNested(a: u32, b: u32): bool;
+
+/** Paths of one level say what they are: bit 30, the protocol's number, 24 bits of VNI. */
+const DIRECT: u32 = 1 << 30;
+function sameShape(a: u32, b: u32): bool {
+  if ((a & b & DIRECT) != 0) return a >>> 24 == b >>> 24;
+  if (((a | b) & DIRECT) != 0 && (a == 0 || b == 0)) return false;
+  return sameShapeOfNested(a, b);
+}
+
+/** The same for both directions of a conversation between two endpoints, but not if one direction's endpoints are turned round. */
+function halfTag(conversation: u64, ends: u32, direction: u32): u32 {
+  const reversed = reverseEndpoints(ends);
+  const low = ends < reversed ? ends : reversed;
+  const high = ends < reversed ? reversed : ends;
+  const turned = low == high ? 0 : direction ^ <u32>(ends == low);
+  return tagOf(mix(mix(conversation, (<u64>low << 32) | <u64>high), <u64>turned));
+}
+
+/** Address of the slot of the half that waits in `direction` under `tag`, 0 where none does. */
+function waitingSlot(tag: u32, direction: u32, w: Walked): usize {
+  let slot = tag & halvesMask;
+  while (true) {
+    const at = halves + (<usize>slot << 3);
+    const value = load<u32>(at, 4);
+    if (value == 0) return 0;
+    if (load<u32>(at) == tag && value >>> 31 == direction && sameConversation(flow((value & 0x7fffffff) - 1), w)) return at;
+    slot = (slot + 1) & halvesMask;
+  }
+}
+
+/** Links new entry `id` of packet `w` with its other half; where none waits, it waits for one. */
+function join(id: u32, w: Walked): void {
+  const direction = w.direction;
+  const ends = currentEndpoints(w);
+  const tag = halfTag(w.conversation, ends, direction);
+  const at = waitingSlot(tag, 1 - direction, w);
+  if (at != 0) {
+    const other = (load<u32>(at, 4) & 0x7fffffff) - 1;
+    if (isHalf(other, 1 - direction, reverseEndpoints(ends), w.path)) {
+      undefer(other);
+      const f = flow(id);
+      const o = flow(other);
+      f.otherHalf = other + 1;
+      o.otherHalf = id + 1;
+      f.flags = (f.flags & ~Flag.forwardBA) | (o.flags & Flag.forwardBA);
+      f.tcp = o.tcp;
+      return;
+    }
+  }
+  offer(id, tag, direction, w);
+}
+
+function isHalf(id: u32, direction: u32, ends: u32, path: u32): bool {
+  const f = flow(id);
+  return (
+    packetsOf(f, direction) > 0 &&
+    packetsOf(f, 1 - direction) == 0 &&
+    f.otherHalf == 0 &&
+    endpointsOf(f, direction) == <i32>ends &&
+    sameShape(f.path, path)
+  );
+}
+
+/** Lets `id`, all of whose packets went in `direction`, be found as a half by those of the other one. */
+function offer(id: u32, tag: u32, direction: u32, w: Walked): void {
+  const value = (id + 1) | (direction << 31);
+  const at = waitingSlot(tag, direction, w);
+  if (at != 0) {
+    store<u32>(at, value, 4);
+    return;
+  }
+  if (++waiting > halvesMask - (halvesMask >>> 2)) {
+    halves = doubled(halves, halvesMask);
+    halvesMask = (halvesMask << 1) | 1;
+  }
+  put(halves, halvesMask, tag, value);
+}
+
+/**
+ * A packet in `direction` has come for `id`, which had the other direction only: it is whole by itself, and what was
+ * taken for its other half is another conversation, whose own half may be still to come.
+ */
+function part(id: u32, direction: u32): void {
+  const other = flow(id).otherHalf - 1;
+  separate(id);
+  const o = flow(other);
+  const w = changetype<Walked>(scratchWalked());
+  memory.copy(changetype<usize>(w), changetype<usize>(o), 20);
+  if (o.rest != 0) memory.copy(changetype<usize>(w) + offsetof<Walked>('restA0'), o.rest, 24);
+  w.status = Status.portless; // in order already
+  order(w);
+  offer(other, halfTag(w.conversation, <u32>endpointsOf(o, direction), direction), direction, w);
+}
+
+let partWalked: usize = 0;
+function scratchWalked(): usize {
+  if (partWalked == 0) partWalked = allocate(WALKED);
+  return partWalked;
+}
+
+/** Undoes what `join` did to `id`. */
+export function separate(id: u32): void {
+  const other = flow(id).otherHalf - 1;
+  const younger = id > other ? id : other;
+  apart(id, younger);
+  apart(other, younger);
+}
+
+function apart(half: u32, younger: u32): void {
+  const f = flow(half);
+  const direction: u32 = packetsOf(f, 1) > 0 ? 1 : 0;
+  f.otherHalf = 0;
+  setForward(f, direction);
+  if (half == younger && f.tcp != 0) f.tcp = split(f.tcp, direction);
+}

@@ -1,0 +1,182 @@
+/**
+ * What the host calls. Numbers of flows, sets and endpoints are indices; places are addresses in the memory, whose
+ * structures the host reads at the offsets exported here.
+ */
+import {
+  account,
+  countPacket,
+  Flag,
+  Flow,
+  flow,
+  order,
+  setSerial,
+  start,
+  takeSegment,
+  Status,
+  bytesOf,
+  endpoints,
+  ENDPOINT_WORDS,
+  optionSets,
+  otherSets,
+  formerEndpoints,
+  outerBytesOf,
+  packetsOf,
+  touch,
+  touchFlow,
+  touchIndex,
+  Walked,
+  WALKED,
+} from './flows';
+import { seed } from './hash';
+import { Interner } from './interner';
+import { Row, setRows, timeOf } from './walk';
+
+export {
+  adjust,
+  countOptions,
+  flow,
+  internEndpoints,
+  loseTrack,
+  reverseEndpoints,
+  separate,
+  setSerial,
+  size,
+  undefer,
+  withOption,
+} from './flows';
+export { allocate } from './memory';
+export { flowLines, flowText, isFlow, otherHalf, nextFlow, setNames, sortKey } from './json';
+export { timeOf, walk } from './walk';
+
+/** Which of `parts` equal shares of the conversations this instance keeps. */
+let share: u64 = 0;
+let shares: u64 = 1;
+/** Keeps loads that are made for their cache lines alone from being optimised away. */
+export let touched: u32 = 0;
+/** Packets whose index slots and entries are fetched together: misses of a group overlap. */
+const GROUP: u32 = 16;
+
+/**
+ * @param seeds address of seven random 64-bit numbers
+ * @param rows addresses of `Row` by protocol number
+ */
+export function initialize(seeds: usize, rows: usize, join: bool, ignoreVni: bool, which: u32, parts: u32): void {
+  seed(seeds);
+  start(join);
+  setRows(rows, ignoreVni);
+  share = which;
+  shares = parts;
+}
+
+function isMine(w: Walked): bool {
+  return shares == 1 || ((w.conversation >> 32) * shares) >> 32 == share;
+}
+
+/**
+ * Accounts the walked packets [from, to) up to the first that was left to the host.
+ * @param first number of packet 0
+ * @returns the index of that one, or `to`
+ */
+export function accountWalked(walked: usize, from: u32, to: u32, first: f64): u32 {
+  for (let i = from; i < to; ) {
+    const end = i + GROUP < to ? i + GROUP : to;
+    let sum: u32 = 0;
+    for (let j = i; j < end; j++) sum += touchIndex(changetype<Walked>(walked + j * WALKED));
+    for (let j = i; j < end; j++) sum += touchFlow(touchIndex(changetype<Walked>(walked + j * WALKED)));
+    touched += sum;
+    for (; i < end; i++) {
+      const w = changetype<Walked>(walked + i * WALKED);
+      if (w.status == Status.left) return i;
+      if (!isMine(w)) continue;
+      setSerial(<u64>first + i);
+      account(w);
+    }
+  }
+  return to;
+}
+
+/** Puts the key at `at` in order and accounts its packet. Returns its flow's number, -1 where another share has it. */
+export function accountOne(at: usize, number: f64): i32 {
+  const w = changetype<Walked>(at);
+  order(w);
+  if (!isMine(w)) return -1;
+  setSerial(<u64>number);
+  return <i32>account(w);
+}
+
+/** Counts the packet at `at` for flow `id`, whatever its key. */
+export function countAs(id: u32, at: usize): void {
+  countPacket(id, changetype<Walked>(at));
+}
+
+/** Takes in the TCP segment of the packet at `at` for flow `id`. */
+export function segmentOf(id: u32, at: usize): void {
+  takeSegment(id, changetype<Walked>(at));
+}
+
+/** One direction's packets, inner frames' bytes and whole frames' bytes. */
+export function packets(id: u32, direction: u32): f64 {
+  return <f64>packetsOf(flow(id), direction);
+}
+export function bytes(id: u32, direction: u32): f64 {
+  return <f64>bytesOf(flow(id), direction);
+}
+export function outerBytes(id: u32, direction: u32): f64 {
+  return <f64>outerBytesOf(flow(id), direction);
+}
+
+/** Widens the time span of flow `id`. */
+export function touchTimes(id: u32, seconds: f64, nanoseconds: u32): void {
+  touch(flow(id), timeOf(seconds, nanoseconds));
+}
+/** Forgets the time span of flow `id`, which has no packets left. */
+export function untime(id: u32): void {
+  flow(id).flags &= ~Flag.timed;
+}
+
+/** A word of a tuple: table 0 has tunnel endpoints, 1 option sets, 2 further sets of flows, 3 former endpoints. */
+export function tupleWord(table: u32, id: u32, word: u32): u32 {
+  const t = internerOf(table);
+  return load<u32>(t.words + (<usize>id * t.width + word) * 4);
+}
+export function tuples(table: u32): u32 {
+  return internerOf(table).used;
+}
+function internerOf(table: u32): Interner {
+  return table == 0 ? endpoints : table == 1 ? optionSets : table == 2 ? otherSets : formerEndpoints;
+}
+
+// Offsets in bytes, for the host.
+export const walkedA = offsetof<Walked>('a');
+export const walkedB = offsetof<Walked>('b');
+export const walkedPorts = offsetof<Walked>('ports');
+export const walkedPath = offsetof<Walked>('path');
+export const walkedIdentity = offsetof<Walked>('identity');
+export const walkedRest = offsetof<Walked>('restA0');
+export const walkedStatus = offsetof<Walked>('status');
+export const walkedDirection = offsetof<Walked>('direction');
+export const walkedBytes = offsetof<Walked>('bytes');
+export const walkedLength = offsetof<Walked>('length');
+export const walkedTime = offsetof<Walked>('time');
+export const walkedSequence = offsetof<Walked>('sequence');
+export const walkedAcknowledgment = offsetof<Walked>('acknowledgment');
+export const walkedTcpFlags = offsetof<Walked>('tcpFlags');
+export const walkedPayload = offsetof<Walked>('payload');
+export const walkedEndpoints = offsetof<Walked>('endpoints');
+export const walkedOptionsTo = offsetof<Walked>('optionsTo');
+export const walkedOptions = offsetof<Walked>('options');
+export const walkedEnds = offsetof<Walked>('parent');
+export const walkedSize = WALKED;
+export const flowA = offsetof<Flow>('a');
+export const flowPorts = offsetof<Flow>('ports');
+export const flowPath = offsetof<Flow>('path');
+export const flowIdentity = offsetof<Flow>('identity');
+export const flowLast = offsetof<Flow>('last');
+export const flowEndpoints = offsetof<Flow>('endpoints0');
+export const flowFlags = offsetof<Flow>('flags');
+export const flowFirst = offsetof<Flow>('first');
+export const flowOtherHalf = offsetof<Flow>('otherHalf');
+export const flowOptionSet = offsetof<Flow>('optionSet');
+export const flowOptionPackets = offsetof<Flow>('optionPackets');
+export const flowRest = offsetof<Flow>('rest');
+export const rowSize = offsetof<Row>();
