@@ -81,8 +81,7 @@ export class FlowAccounting implements PacketSink {
       sameShape: (a, b) => this.paths.sameShape(a, b),
       vniOf: (path) => this.paths.vni(path) ?? -1,
       tunnelsText: (path, ends) => JSON.stringify(this.tunnels(path, ends)),
-      optionsText: (flow) => JSON.stringify(this.optionSets.ofFlow(flow)),
-      optionPieces: (set) => this.optionSets.pieces(set),
+      optionText: (table, option) => this.optionSets.text(table, option),
     });
     const { kernel } = this;
     this.endpoints = new Endpoints(kernel);
@@ -433,7 +432,6 @@ export class FlowAccounting implements PacketSink {
   settle(): void {
     this.kernel.refresh();
     this.kernel.nameAll(this.roles.protocols, this.paths.protocolNames);
-    this.optionSets.refresh();
   }
 
   /** Tunnels of a path between endpoints, outermost first. */

@@ -17,9 +17,8 @@ export interface KernelHost {
   sameShape(a: number, b: number): boolean;
   vniOf(path: number): number;
   tunnelsText(path: number, endpoints: number): string;
-  optionsText(flow: number): string;
-  /** What comes before the number of packets, for each option of a set. */
-  optionPieces(set: number): readonly string[];
+  /** An option (class << 8 | type) as JSON, up to its number of packets. */
+  optionText(table: number, option: number): string;
 }
 
 interface Exports {
@@ -38,6 +37,7 @@ interface Exports {
   countAs(flow: number, walked: number): void;
   adjust(flow: number, direction: number, packets: number, bytes: number, outerBytes: number): void;
   countOptions(flow: number, set: number, packets: number): void;
+  firstOtherSet(flow: number): number;
   withOption(set: number, table: number, option: number): number;
   internEndpoints(at: number): number;
   reverseEndpoints(endpoints: number): number;
@@ -91,7 +91,7 @@ export class Kernel {
   private readonly host: KernelHost;
   private readonly text: Buffer;
   private readonly textAt: number;
-  private readonly pieces = new Map<number, number>();
+  private readonly optionTexts = new Map<number, number>();
   /** Views of the memory that blocks and columns were made on: it gives out a new one when it grows. */
   private readonly buffers = new WeakSet<ArrayBufferLike>();
   private readonly copies: Uint8Array<ArrayBufferLike>[] = [];
@@ -111,8 +111,7 @@ export class Kernel {
         vniOf: (path: number) => host.vniOf(path >>> 0),
         tunnelsText: (path: number, ends: number, to: number) =>
           this.write(host.tunnelsText(path >>> 0, ends), to >>> 0),
-        optionsText: (flow: number, to: number) => this.write(host.optionsText(flow), to >>> 0),
-        optionPieces: (set: number) => this.optionPieces(set),
+        optionText: (table: number, option: number) => this.optionText(table, option),
       },
     };
     const exports = new WebAssembly.Instance(kernelModule(), imports).exports;
@@ -160,11 +159,12 @@ export class Kernel {
     return at;
   }
 
-  private optionPieces(set: number): number {
-    let at = this.pieces.get(set);
+  private optionText(table: number, option: number): number {
+    const key = table * 2 ** 24 + option;
+    let at = this.optionTexts.get(key);
     if (at === undefined) {
-      at = this.list(this.host.optionPieces(set));
-      this.pieces.set(set, at);
+      at = this.list([this.host.optionText(table, option)]) + 4;
+      this.optionTexts.set(key, at);
     }
     return at;
   }

@@ -20,8 +20,6 @@ export class OptionSets {
   private readonly tables: string[] = [];
   private readonly known: (readonly number[])[] = [];
   private readonly names = new Map<number, string | null>();
-  /** Sets beyond a flow's first, by flow; made when first asked for. */
-  private others: Map<number, [set: number, packets: number][]> | null = null;
 
   constructor(kernel: Kernel, registry: Registry) {
     this.kernel = kernel;
@@ -58,47 +56,24 @@ export class OptionSets {
     return { class: optionClass, type, name, packets };
   }
 
-  /** Each option of a set as JSON, up to its number of packets. */
-  pieces(set: number): readonly string[] {
-    return this.optionsOf(set).map((option) => JSON.stringify(this.record(option, 0)).slice(0, -2));
-  }
-
-  private setsOf(flow: number): readonly [set: number, packets: number][] {
-    if (this.others === null) {
-      this.others = new Map();
-      const { tuples, tupleWord } = this.kernel.exports;
-      for (let id = 0; id < tuples(Tuples.otherSets); id++) {
-        const [owner, set, packets] = [0, 1, 2].map((i) => tupleWord(Tuples.otherSets, id, i) >>> 0);
-        const sets = this.others.get(owner) ?? [];
-        sets.push([set, packets]);
-        this.others.set(owner, sets);
-      }
-    }
-    return this.others.get(flow) ?? [];
-  }
-
-  /** Forgets what was read from the kernel of flows, which may have changed. */
-  refresh(): void {
-    this.others = null;
+  /** An option (class << 8 | type) as JSON, up to its number of packets. */
+  text(table: number, option: number): string {
+    return JSON.stringify(this.record(table * 2 ** 24 + option, 0)).slice(0, -2);
   }
 
   /** Adds the options of entry `flow` to `counts`; an option that is twice in a packet counts once. */
   addTo(counts: Map<number, number>, flow: number): void {
-    const { kernel } = this;
-    const [first, packets] = kernel.optionsOf(flow);
-    for (const [set, count] of [[first, packets] as const, ...this.setsOf(flow)]) {
-      if (count === 0) continue;
-      for (const option of this.optionsOf(set)) counts.set(option, (counts.get(option) ?? 0) + count);
+    const { exports } = this.kernel;
+    const add = (set: number, packets: number) => {
+      if (packets === 0) return;
+      for (const option of this.optionsOf(set)) counts.set(option, (counts.get(option) ?? 0) + packets);
+    };
+    add(...this.kernel.optionsOf(flow));
+    for (let next = exports.firstOtherSet(flow); next !== 0; ) {
+      const word = (i: number) => exports.tupleWord(Tuples.otherSets, next - 1, i) >>> 0;
+      add(word(1), word(2));
+      next = word(3);
     }
-  }
-
-  /** Options of a flow, those of its other half included. */
-  ofFlow(flow: number): OptionCountRecord[] {
-    const counts = new Map<number, number>();
-    this.addTo(counts, flow);
-    const other = this.kernel.exports.otherHalf(flow);
-    if (other >= 0) this.addTo(counts, other);
-    return this.records(counts);
   }
 
   records(counts: ReadonlyMap<number, number>): OptionCountRecord[] {

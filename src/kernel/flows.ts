@@ -6,7 +6,7 @@
  * most of what a packet costs.
  */
 import { m0, m1, m2, m3, m4, mix, tagOf } from './hash';
-import { equals, intern, Interner, newInterner } from './interner';
+import { equals, intern, Interner, newInterner, tuple } from './interner';
 import { allocate } from './memory';
 import { clear, lose, newTcp, segment, split } from './tcp';
 
@@ -66,6 +66,8 @@ export class Walked {
   ends5: i32;
   ends6: i32;
   ends7: i32;
+  /** Address of the TCP entry that the packet will probably need. */
+  fetched: usize;
 }
 export const WALKED: u32 = 160;
 
@@ -160,7 +162,10 @@ export const ENDPOINT_WORDS: u32 = 10;
 export let endpoints: Interner = changetype<Interner>(0);
 /** (set, option table, class << 8 | type): a set and one option more. */
 export let optionSets: Interner = changetype<Interner>(0);
-/** (flow, set) for sets beyond a flow's first, and the packets of each. */
+/**
+ * (flow, set) for sets beyond a flow's first, the packets of each, and number + 1 of the flow's next one. The list of a flow
+ * begins in the tuple of (flow, 0), which is no set and has the last one's number + 1 in place of packets.
+ */
 export let otherSets: Interner = changetype<Interner>(0);
 /** (path, endpoints) that flows have moved away from. */
 export let formerEndpoints: Interner = changetype<Interner>(0);
@@ -180,7 +185,8 @@ export function start(join: bool): void {
   memory.fill(scratch, 0xff, 64);
   intern(endpoints, scratch, ENDPOINT_WORDS);
   intern(optionSets, scratch, 3);
-  otherSets = newInterner(3, 64);
+  recent = allocate(RECENT * 16);
+  otherSets = newInterner(4, 64);
   formerEndpoints = newInterner(2, 64);
 }
 
@@ -270,8 +276,8 @@ function sameConversation(f: Flow, w: Walked): bool {
 export function touchIndex(w: Walked): u32 {
   return load<u32>(index + (<usize>(w.tag & indexMask) << 3), 4);
 }
-export function touchFlow(id: u32): u32 {
-  return id == 0 ? 0 : <u32>flow(id - 1).tcp;
+export function touchFlow(id: u32): usize {
+  return id == 0 ? 0 : flow(id - 1).tcp;
 }
 
 function find(w: Walked): i32 {
@@ -353,7 +359,7 @@ export function internEndpoints(at: usize): u32 {
   const id = intern(endpoints, at, length);
   if (id == known) {
     // Words beyond the length are read by whoever shows addresses, and the last is a cache.
-    const from = endpoints.words + <usize>id * ((ENDPOINT_WORDS + 1) << 2);
+    const from = tuple(endpoints, id);
     memory.fill(from + (length << 2), 0, (ENDPOINT_WORDS + 1 - length) << 2);
   }
   return id;
@@ -471,12 +477,21 @@ function optionSetOf(w: Walked): u32 {
   return set;
 }
 
+/** The last answers of `withOption`, which nearly always is asked the same: set, table, option, answer + 1. */
+let recent: usize = 0;
+const RECENT: u32 = 512;
+
 /** The set of `set` and one option more (class << 8 | type) of the family with number `table`. */
 export function withOption(set: u32, table: u32, option: u32): u32 {
-  store<u32>(scratch, set);
-  store<u32>(scratch, table, 4);
-  store<u32>(scratch, option, 8);
-  return intern(optionSets, scratch, 3);
+  const at = recent + <usize>((option + set * 37) & (RECENT - 1)) * 16;
+  if (load<u32>(at, 8) == option && load<u32>(at) == set && load<u32>(at, 4) == table && load<u32>(at, 12) != 0)
+    return load<u32>(at, 12) - 1;
+  store<u32>(at, set);
+  store<u32>(at, table, 4);
+  store<u32>(at, option, 8);
+  const answer = intern(optionSets, at, 3);
+  store<u32>(at, answer + 1, 12);
+  return answer;
 }
 
 export function countOptions(id: u32, set: u32, packets: i32): void {
@@ -489,9 +504,25 @@ export function countOptions(id: u32, set: u32, packets: i32): void {
   f.flags |= Flag.moreOptions;
   store<u32>(scratch, id);
   store<u32>(scratch, set, 4);
+  const known = otherSets.used;
   const pair = intern(otherSets, scratch, 2);
-  const at = otherSets.words + <usize>pair * 12 + 8;
-  store<u32>(at, load<u32>(at) + packets);
+  const at = tuple(otherSets, pair);
+  store<u32>(at, load<u32>(at, 8) + packets, 8);
+  if (pair < known) return;
+  store<u32>(scratch, 0, 4);
+  const head = intern(otherSets, scratch, 2);
+  const list = tuple(otherSets, head);
+  const last = load<u32>(list, 8);
+  store<u32>(last == 0 ? list : tuple(otherSets, last - 1), pair + 1, 12);
+  store<u32>(list, pair + 1, 8);
+}
+
+/** Number + 1 of the first of a flow's further sets, 0 for none. */
+export function firstOtherSet(id: u32): u32 {
+  if ((flow(id).flags & Flag.moreOptions) == 0) return 0;
+  store<u32>(scratch, id);
+  store<u32>(scratch, 0, 4);
+  return load<u32>(tuple(otherSets, intern(otherSets, scratch, 2)), 12);
 }
 
 /** Adds packets to one direction of `id`, or takes them away: what waited under another flow. */

@@ -34,6 +34,7 @@ import { Row, setRows, timeOf } from './walk';
 export {
   adjust,
   countOptions,
+  firstOtherSet,
   flow,
   internEndpoints,
   loseTrack,
@@ -82,7 +83,16 @@ export function accountWalked(walked: usize, from: u32, to: u32, first: f64): u3
     const end = i + GROUP < to ? i + GROUP : to;
     let sum: u32 = 0;
     for (let j = i; j < end; j++) sum += touchIndex(changetype<Walked>(walked + j * WALKED));
-    for (let j = i; j < end; j++) sum += touchFlow(touchIndex(changetype<Walked>(walked + j * WALKED)));
+    for (let j = i; j < end; j++) {
+      const w = changetype<Walked>(walked + j * WALKED);
+      w.fetched = touchFlow(touchIndex(w));
+    }
+    for (let j = i; j < end; j++) {
+      const w = changetype<Walked>(walked + j * WALKED);
+      // Both sides of a TCP entry, or nothing at an address that is always there.
+      const tcp = w.fetched == 0 ? walked : w.fetched;
+      sum += load<u32>(tcp) + load<u32>(tcp, 64);
+    }
     touched += sum;
     for (; i < end; i++) {
       const w = changetype<Walked>(walked + i * WALKED);

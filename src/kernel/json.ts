@@ -3,15 +3,20 @@ import {
   bytesOf,
   ENDPOINT_WORDS,
   endpoints,
+  firstOtherSet,
   Flag,
   Flow,
   flow,
+  optionSets,
+  otherSets,
   outerBytesOf,
   packetsOf,
   reverseEndpoints,
   size,
   tcpToRead,
 } from './flows';
+import { tuple } from './interner';
+import { allocate } from './memory';
 import { conversation, countOf, side } from './tcp';
 import {
   begin,
@@ -30,15 +35,12 @@ import {
 /** Text of the tunnels of a path of several levels. Each of these writes to `to` and returns the length. */
 @external('host', 'tunnelsText')
 declare function tunnelsText(path: u32, ends: u32, to: usize): u32;
-/** Text of the options of a flow with more than one set of them. */
-@external('host', 'optionsText')
-declare function optionsText(id: u32, to: usize): u32;
 /** Innermost VNI of a path of several levels, -1 for none. */
 @external('host', 'vniOf')
 declare function vniOf(path: u32): f64;
-/** Address of a list of what comes before the number of packets, for each option of a set: count, then address and length. */
-@external('host', 'optionPieces')
-declare function optionPieces(set: u32): usize;
+/** Address of address and length of an option's text up to the number of packets. */
+@external('host', 'optionText')
+declare function optionText(table: u32, option: u32): usize;
 
 /** Text that the host has prepared. */
 @unmanaged
@@ -217,24 +219,73 @@ function putTunnels(id: u32, forward: u32): void {
   put('}]');
 }
 
-function putOptions(id: u32): void {
+/** Kinds of option that a record lists at most: a sender can make up 2^24. */
+const LISTED: u32 = 1000;
+/** Options of the flow at hand: (table, option, packets), and how many. */
+let listed: usize = 0;
+let listedCount: u32 = 0;
+
+/** Adds the options of a set, each of which counts once for a packet. */
+function addSet(set: u32, packets: u32): void {
+  if (packets == 0) return;
+  for (let rest = set; rest != 0; rest = load<u32>(tuple(optionSets, rest))) {
+    if (!isRepeated(set, rest)) addOption(load<u32>(tuple(optionSets, rest), 4), load<u32>(tuple(optionSets, rest), 8), packets);
+  }
+}
+
+/** True where the option that `rest` ends with is also further on in `set`. */
+function isRepeated(set: u32, rest: u32): bool {
+  const option = load<u64>(tuple(optionSets, rest), 4);
+  for (let at = set; at != rest; at = load<u32>(tuple(optionSets, at))) {
+    if (load<u64>(tuple(optionSets, at), 4) == option) return true;
+  }
+  return false;
+}
+
+function addOption(table: u32, option: u32, packets: u32): void {
+  for (let i: u32 = 0; i < listedCount; i++) {
+    const at = listed + <usize>i * 12;
+    if (load<u32>(at) == table && load<u32>(at, 4) == option) {
+      store<u32>(at, load<u32>(at, 8) + packets, 8);
+      return;
+    }
+  }
+  if (listedCount == LISTED) return;
+  const at = listed + <usize>listedCount * 12;
+  listedCount++;
+  store<u32>(at, table);
+  store<u32>(at, option, 4);
+  store<u32>(at, packets, 8);
+}
+
+function addOptions(id: u32): void {
   const f = flow(id);
+  addSet(f.optionSet, f.optionPackets);
+  for (let next = firstOtherSet(id); next != 0; ) {
+    const at = tuple(otherSets, next - 1);
+    addSet(load<u32>(at, 4), load<u32>(at, 8));
+    next = load<u32>(at, 12);
+  }
+}
+
+function putOptions(id: u32): void {
   const other = otherHalf(id);
-  if ((f.flags & Flag.moreOptions) != 0 || (other >= 0 && flow(<u32>other).optionSet != 0)) {
-    begin(place() + optionsText(id, place()));
+  if (flow(id).optionSet == 0 && (other < 0 || flow(<u32>other).optionSet == 0)) {
+    put('[]');
     return;
   }
+  if (listed == 0) listed = allocate(LISTED * 12);
+  listedCount = 0;
+  addOptions(id);
+  if (other >= 0) addOptions(<u32>other);
   putByte(91);
-  if (f.optionSet != 0 && f.optionPackets != 0) {
-    const pieces = optionPieces(f.optionSet);
-    const count = load<u32>(pieces);
-    for (let i: u32 = 0; i < count; i++) {
-      const piece = changetype<Text>(pieces + 4 + <usize>i * offsetof<Text>());
-      if (i > 0) putByte(44);
-      putBytes(piece.at, piece.length);
-      putNumber(f.optionPackets);
-      putByte(125);
-    }
+  for (let i: u32 = 0; i < listedCount; i++) {
+    const at = listed + <usize>i * 12;
+    const text = changetype<Text>(optionText(load<u32>(at), load<u32>(at, 4)));
+    if (i > 0) putByte(44);
+    putBytes(text.at, text.length);
+    putNumber(load<u32>(at, 8));
+    putByte(125);
   }
   putByte(93);
 }

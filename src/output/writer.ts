@@ -21,11 +21,7 @@ export class TextWriter {
   private push(): void {
     const { text } = this;
     this.text = '';
-    if (text !== '') this.send(text);
-  }
-
-  private send(data: string | Uint8Array): void {
-    if (!this.stream.write(data)) {
+    if (text !== '' && !this.stream.write(text)) {
       this.waiting ??= new Promise((resolve) => {
         this.stream.once('drain', () => {
           this.waiting = null;
@@ -35,11 +31,10 @@ export class TextWriter {
     }
   }
 
-  /** Bytes of whole lines, copied: their memory may change after the call. */
+  /** Bytes of whole lines. Their memory may change once this resolves: they are not copied but written and waited for. */
   async bytes(lines: Uint8Array): Promise<void> {
-    this.push();
-    this.send(Buffer.from(lines));
-    if (this.waiting) await this.waiting;
+    await this.flush();
+    await new Promise<void>((resolve) => this.stream.write(lines, () => resolve()));
   }
 
   /** Hands everything to the stream and waits until it wants more. */
