@@ -89,8 +89,8 @@ export function accountWalked(walked: usize, from: u32, to: u32, first: f64): u3
     }
     for (let j = i; j < end; j++) {
       const w = changetype<Walked>(walked + j * WALKED);
-      // Both sides of a TCP entry, or nothing at an address that is always there.
-      const tcp = w.fetched == 0 ? walked : w.fetched;
+      // Both sides of a TCP entry, or the packet itself, which is there.
+      const tcp = w.fetched == 0 ? changetype<usize>(w) : w.fetched;
       sum += load<u32>(tcp) + load<u32>(tcp, 64);
     }
     touched += sum;
