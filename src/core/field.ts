@@ -184,6 +184,7 @@ export function flag(
   at: number,
   mask: number,
   size: 1 | 2 | 4 = 1,
+  names: readonly [set: string, clear: string] = ['Set', 'Not set'],
 ): Field<boolean> {
   const read =
     size === 1
@@ -200,7 +201,7 @@ export function flag(
     mask,
     list: false,
     read,
-    show: (value) => (value ? 'Set' : 'Not set'),
+    show: (value) => (value ? names[0] : names[1]),
   };
 }
 
