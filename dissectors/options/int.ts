@@ -7,7 +7,8 @@
  *   |         DS Instruction        |            DS Flags           |
  *   ~ MD: metadata of each hop, the last hop's first; MX: metadata  ~
  *
- * Each hop's are in the order of the bitmap's bits, domain-specific ones behind them, the checksum complement last.
+ * Each hop's are in the order of the bitmap's bits, domain-specific ones behind them, the checksum complement last. How
+ * much a source adds for itself only its domain knows: it is taken for hops as far as it is long enough.
  */
 import { bytes, computed, flag, u8, u16, u24, u32, u64 } from '../../src/core/field.ts';
 import { defineOption, type OptionItem } from '../../src/core/protocol.ts';
@@ -94,7 +95,7 @@ export const intMd = defineOption({
     ...domain,
   ],
   groups: { title: 'Hop', size: hopLength, present: instructions, items: HOP },
-  rest: computed<string>('int.source_metadata', 'Source-only metadata', 'bytes'),
+  rest: computed<string>('int.other_metadata', 'Other metadata', 'bytes'),
 });
 
 export const intMx = defineOption({
