@@ -34,7 +34,7 @@ export {
   packetRecord,
   type TunnelRecord,
 } from './core/record.ts';
-export { type Registered, Registry } from './core/registry.ts';
+export { type ProtocolKey, type RegisteredOption, Registry } from './core/registry.ts';
 export { packetTree, type TreeLine } from './core/tree.ts';
 export { CaptureError, UsageError } from './errors.ts';
 export { FlowAccounting, type VniKey } from './flow/accounting.ts';

@@ -2,7 +2,7 @@
 import { characters, u32, u64 } from '../../src/core/field.ts';
 import { defineOption } from '../../src/core/protocol.ts';
 
-const gwlb = { reference: 'Tencent Cloud doc 1245/65413', table: 'geneve.option', class: 0x0167 };
+const gwlb = { reference: 'Tencent doc 1245/65413', table: 'geneve.option', class: 0x0167 };
 
 export const tencentEndpoint = defineOption({
   ...gwlb,

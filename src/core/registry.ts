@@ -23,10 +23,15 @@ export class DispatchTable {
   }
 }
 
-/** What was registered, and by which plug-in. */
-export interface Registered<T> {
-  readonly definition: T;
+/** An option decoder and the plug-in it came with. */
+export interface RegisteredOption {
+  readonly decoder: OptionDecoder;
   readonly origin: string;
+}
+
+export interface ProtocolKey {
+  readonly table: string;
+  readonly key: number | null;
 }
 
 const NO_DECODERS: readonly OptionDecoder[] = [];
@@ -34,20 +39,35 @@ const NO_DECODERS: readonly OptionDecoder[] = [];
 /** Takes registrations, then `compile`s; frozen from then on. */
 export class Registry {
   private readonly protocolList: Protocol[] = [];
+  private readonly origins: string[] = [];
   private readonly byName = new Map<string, number>();
   private readonly owners = new Map<string, string>();
   private readonly bindings = new Map<string, { table: number; key: number; protocol: number }>();
   /** Decoders by option family and number; those of one option in the order they are asked. */
   private readonly optionMap = new Map<string, Map<number, OptionDecoder[]>>();
-  private readonly optionList: Registered<OptionDecoder>[] = [];
+  private readonly optionList: RegisteredOption[] = [];
   private frozen = false;
 
   get protocols(): readonly Protocol[] {
     return this.protocolList;
   }
 
+  /** The plug-in that a protocol came with. */
+  originOf(protocol: number): string {
+    return this.origins[protocol];
+  }
+
+  /** Where a protocol is found, `decodeAs` included; a key of null stands for the shape of the payload. */
+  keysOf(protocol: number): ProtocolKey[] {
+    const keys: ProtocolKey[] = [...this.bindings.values()]
+      .filter((binding) => binding.protocol === protocol)
+      .map((binding) => ({ table: tableName(binding.table), key: binding.key }));
+    const { heuristic } = this.protocolList[protocol];
+    return heuristic ? [...keys, { table: heuristic.table, key: null }] : keys;
+  }
+
   /** Option decoders in the order they were added. */
-  get options(): readonly Registered<OptionDecoder>[] {
+  get options(): readonly RegisteredOption[] {
     return this.optionList;
   }
 
@@ -74,6 +94,7 @@ export class Registry {
       }
     }
     const index = this.protocolList.push(protocol) - 1;
+    this.origins.push(owner);
     this.byName.set(protocol.name, index);
     for (const [name, key] of protocol.on) {
       this.claim(`${name} ${key}`, `${protocol.name} (${owner})`);
@@ -88,7 +109,7 @@ export class Registry {
       `${family} class ${hexNumber(optionClass, 4)} type ${hexNumber(type, 2)} length ${isVariable(decoder) ? 'any' : length}`,
       `${decoder.name} (${owner})`,
     );
-    this.optionList.push({ definition: decoder, origin: owner });
+    this.optionList.push({ decoder, origin: owner });
     let options = this.optionMap.get(family);
     if (!options) {
       options = new Map();
