@@ -31,11 +31,22 @@ function clipped(text: string, width: number): string {
   return text.length <= width ? text : `${text.slice(0, width - 3)}...`;
 }
 
-const GAP = 2;
-/** Fewer characters of a title say nothing. */
-const SHORTEST_TITLE = 14;
+/** Words on as many lines as they need; a word too long for one is cut. */
+function wrapped(text: string, width: number): string {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const line = `${lines.at(-1)} ${word}`;
+    if (lines.length > 0 && line.length <= width) lines[lines.length - 1] = line;
+    else lines.push(clipped(word, width));
+  }
+  return lines.join('\n');
+}
 
-/** `columns`, and titles in what they leave of `width`. */
+const GAP = 2;
+/** In a narrower column titles are hard to read. */
+const NARROWEST_TITLE = 14;
+
+/** `columns`, and titles in what those leave of `width`. */
 function withTitles<R extends { title: string }>(
   columns: readonly Column<R>[],
   records: readonly R[],
@@ -50,8 +61,8 @@ function withTitles<R extends { title: string }>(
     );
     room -= GAP + lengths.reduce((most, length) => Math.max(most, length), heading.length);
   }
-  if (room < SHORTEST_TITLE) return [...columns];
-  return [...columns, { heading: 'TITLE', rank: 0, cell: ({ title }) => clipped(title, room) }];
+  if (room < NARROWEST_TITLE) return [...columns];
+  return [...columns, { heading: 'TITLE', rank: 0, cell: ({ title }) => wrapped(title, room) }];
 }
 
 export function protocolColumns(records: readonly ProtocolRecord[], width: number): Column<ProtocolRecord>[] {
@@ -79,9 +90,9 @@ const ownerOf = ({ protocol, option }: FieldNameRecord) => protocol ?? option ??
 
 export function fieldColumns(records: readonly FieldNameRecord[], width: number): Column<FieldNameRecord>[] {
   const columns: Column<FieldNameRecord>[] = [
-    { heading: 'NAME', rank: 0, cell: ({ name }) => clipped(name, 36) },
+    { heading: 'NAME', rank: 0, cell: ({ name }) => clipped(name, 44) },
     { heading: 'TYPE', rank: 0, cell: ({ valueType }) => valueType },
-    { heading: 'OF', rank: 0, cell: (field) => clipped(ownerOf(field), width < 100 ? 14 : 24) },
+    { heading: 'OF', rank: 0, cell: (field) => clipped(ownerOf(field), width < 100 ? 12 : 24) },
   ];
   if (width >= 100) columns.push({ heading: 'FROM', rank: 1, cell: ({ origin }) => clipped(origin, 16) });
   return withTitles(columns, records, width);
