@@ -191,6 +191,8 @@ function checkOption(
   for (const field of fields) {
     if (field.at + field.size > length)
       throw wrong(`field ${field.name} lies beyond its ${length} bytes of data`);
+    if (field.size === 0)
+      throw wrong(`field ${field.name} has no place: it can only be the rest of the data`);
   }
   for (const field of [groups?.size, groups?.present]) {
     if (field && !fields.includes(field))

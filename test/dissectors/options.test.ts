@@ -433,6 +433,7 @@ describe('a decoder that cannot be', () => {
       { ...good, fields: [u32('x.a', 'A', 2)] },
       /x\.a lies beyond its 4 bytes/,
     ],
+    ['has a field without a place', { ...good, fields: [open()] }, /x\.open has no place/],
     ['has a type of nine bits', { ...good, type: 256 }, /do not fit 16 and 8 bits/],
     ['has a class of 17 bits', { ...good, class: 0x10000 }, /do not fit 16 and 8 bits/],
     [
