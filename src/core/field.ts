@@ -177,7 +177,10 @@ export function u64(name: string, label: string, at: number, options: FieldOptio
   };
 }
 
-/** One bit (or several read as "any set") of the byte at `at`, or of the two or four bytes there with `size`. */
+/**
+ * One bit (or several read as "any set") of the byte at `at`, or of the two or four bytes there with `size`; `names` are
+ * what people read.
+ */
 export function flag(
   name: string,
   label: string,

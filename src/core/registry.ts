@@ -200,6 +200,8 @@ function checkOption(
   }
   const items = groups?.items ?? [];
   for (const item of items) {
+    if (item.bit !== undefined && !groups?.present)
+      throw wrong(`nothing tells which groups have the item with bit ${item.bit}`);
     if (item.fields.length === 0 || (itemSize(item) === 0 && item.fields.length > 1))
       throw wrong('an item of a group has fields with a place, or one that takes what is left');
     for (const field of item.fields)

@@ -3,11 +3,19 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { builtins } from '../../dissectors/index.ts';
 import { geneveClassVendor } from '../../dissectors/names/geneve-classes.ts';
-import { computed, u8, u16, u32 } from '../../src/core/field.ts';
+import { u16 } from '../../src/core/field.ts';
 import { isVariable, optionFields, readOption } from '../../src/core/option.ts';
-import { defineOption, definePlugin, type OptionDecoder } from '../../src/core/protocol.ts';
-import { Registry } from '../../src/core/registry.ts';
-import { codesOf, type Dissected, dissect, hex, inUdp, join } from './packet.ts';
+import { defineOption, type OptionDecoder } from '../../src/core/protocol.ts';
+import {
+  codesOf,
+  type Dissected,
+  dissect,
+  expectSurvivesAnything,
+  expectTruncationsKeepLayers,
+  hex,
+  inUdp,
+  join,
+} from './packet.ts';
 
 /** The option as it lies on the wire. */
 function option(optionClass: number, type: number, data: Uint8Array): Uint8Array {
@@ -349,136 +357,6 @@ describe('options that nothing is registered for', () => {
   });
 });
 
-describe('classes', () => {
-  it.each([
-    [0x0000, undefined],
-    [0x00ff, undefined],
-    [0x0100, 'Linux'],
-    [0x0101, 'Open vSwitch'],
-    [0x0102, 'OVN'],
-    [0x0103, 'INT'],
-    [0x0104, 'VMware'],
-    [0x0105, 'Amazon'],
-    [0x0106, 'Cisco'],
-    [0x0107, 'Oracle'],
-    [0x0108, 'Amazon'],
-    [0x0110, 'Amazon'],
-    [0x0111, 'IBM'],
-    [0x0118, 'IBM'],
-    [0x0119, 'Ericsson'],
-    [0x0128, 'Ericsson'],
-    [0x0129, 'Oxide'],
-    [0x012a, undefined],
-    [0x012f, undefined],
-    [0x0130, 'Cisco'],
-    [0x0131, 'Cisco'],
-    [0x0132, 'Google'],
-    [0x0135, 'Google'],
-    [0x0136, 'InfoQuick'],
-    [0x0137, 'Alibaba'],
-    [0x0140, 'Alibaba'],
-    [0x0141, 'Palo Alto Networks'],
-    [0x0144, 'Palo Alto Networks'],
-    [0x0145, 'Huawei'],
-    [0x0149, 'Huawei'],
-    [0x014a, 'EMnify'],
-    [0x014b, 'Cilium'],
-    [0x014c, 'Corelight'],
-    [0x014d, '1NCE'],
-    [0x014e, 'CTYUN'],
-    [0x0157, 'CTYUN'],
-    [0x0158, 'Volcengine'],
-    [0x0161, 'Volcengine'],
-    [0x0162, 'nat64.net'],
-    [0x0163, 'Multi Segment SD-WAN'],
-    [0x0164, 'cPacket'],
-    [0x0165, 'Tencent'],
-    [0x0167, 'Tencent'],
-    [0x0168, 'ExtraHop'],
-    [0x0169, 'Soosan INT'],
-    [0x016a, 'Spacelink'],
-    [0x016c, 'Spacelink'],
-    [0x016d, '617A'],
-    [0x016e, 'Zscaler'],
-    [0x016f, '7Generation'],
-    [0x0170, '7Generation'],
-    [0x0171, undefined],
-    [0xfeff, undefined],
-    [0xff00, 'Experimental'],
-    [0xfff0, 'Experimental'],
-    [0xffff, 'Experimental'],
-  ])('have the assignee that IANA gives them: %i', (optionClass, vendor) => {
-    expect(geneveClassVendor(optionClass)).toBe(vendor);
-  });
-});
-
-describe('a decoder that cannot be', () => {
-  const good = {
-    name: 'x.y',
-    title: 'X',
-    reference: 'none',
-    table: 'geneve.option',
-    class: 0xff00,
-    type: 1,
-    length: 4,
-    fields: [u16('x.a', 'A', 0)],
-  };
-  const size = u8('x.size', 'Size', 0);
-  const listed = u32('x.item', 'Item', 0, { list: true });
-  const open = () => computed<string>('x.open', 'Open', 'bytes', { list: true });
-
-  it.each<[string, OptionDecoder, RegExp]>([
-    [
-      'has a field beyond its data',
-      { ...good, fields: [u32('x.a', 'A', 2)] },
-      /x\.a lies beyond its 4 bytes/,
-    ],
-    ['has a field without a place', { ...good, fields: [open()] }, /x\.open has no place/],
-    ['has a type of nine bits', { ...good, type: 256 }, /do not fit 16 and 8 bits/],
-    ['has a class of 17 bits', { ...good, class: 0x10000 }, /do not fit 16 and 8 bits/],
-    [
-      'has one value for several groups',
-      { ...good, groups: { title: 'G', items: [{ fields: [u32('x.item', 'Item', 0)] }] } },
-      /x\.item is in a group.* must be a list/,
-    ],
-    ['has groups of nothing', { ...good, groups: { title: 'G', items: [] } }, /groups have no size/],
-    [
-      'has groups whose size lies elsewhere',
-      { ...good, groups: { title: 'G', size, items: [{ fields: [listed] }] } },
-      /x\.size tells of its groups, but is none of its fields/,
-    ],
-    [
-      'shares what is left of a group out twice',
-      {
-        ...good,
-        fields: [size],
-        groups: { title: 'G', size, items: [{ fields: [open()] }, { fields: [open()] }] },
-      },
-      /cannot both take what is left/,
-    ],
-    [
-      'puts a field beside what is left of a group',
-      { ...good, fields: [size], groups: { title: 'G', size, items: [{ fields: [open(), open()] }] } },
-      /fields with a place, or one that takes what is left/,
-    ],
-  ])('is refused: %s', (_, decoder, message) => {
-    const registry = new Registry();
-    expect(() => registry.add(definePlugin({ name: 'mine', options: [decoder] }))).toThrow(message);
-  });
-
-  it('is refused where another is, and both are named', () => {
-    const other = defineOption({ ...good, name: 'z.z' });
-    const registry = new Registry().add({ name: 'one', options: [good] });
-    expect(() => registry.add({ name: 'two', options: [other] })).toThrow(
-      'geneve.option class 0xff00 type 0x01 length 4 is claimed by x.y (one) and by z.z (two)',
-    );
-    registry.add({ name: 'two', options: [{ ...other, length: 8 }] });
-    registry.add({ name: 'three', options: [{ ...other, rest: open() }] });
-    const nameAt = (length: number) => registry.option('geneve.option', 0xff00, 1, length)?.name;
-    expect([nameAt(0), nameAt(4), nameAt(8), nameAt(12)]).toEqual([undefined, 'x.y', 'z.z', 'z.z']);
-  });
-});
-
 it('groups without a size are as long as their items, whatever their number', () => {
   const list = defineOption({
     name: 'x.list',
@@ -500,4 +378,23 @@ it('groups without a size are as long as their items, whatever their number', ()
     ['x.a', 4, 2],
     ['x.b', 6, 2],
   ]);
+});
+
+describe('packets with options', () => {
+  const packet = inUdp(
+    50000,
+    6081,
+    join(
+      hex('12 40 6558 000007 00'), // 18 words of options, critical
+      option(0x0103, 0x01, hex(`20000205 9000 0000 0000 0000 ${NODES}`)),
+      option(0x014b, 0x81, hex('fd00001000960000 000000000000000a 01bb 0000')),
+      option(0x0132, 0x02, hex('0a000001')),
+    ),
+  );
+
+  it('keep what was captured', () => {
+    expect(dissect(packet).tunnels[0].options).toHaveLength(3);
+    expectTruncationsKeepLayers(packet);
+  });
+  it('survive anything', () => expectSurvivesAnything('geneve', [packet.subarray(28)]));
 });
