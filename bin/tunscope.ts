@@ -23,9 +23,18 @@ function collect(text: string, list: string[] | undefined): string[] {
   return [...(list ?? []), text];
 }
 
+/** The formats that every command prints, and its colours. */
+function withFormats(command: Command): Command {
+  return command
+    .addOption(new Option('--json', 'one JSON document').conflicts(['ndjson', 'csv']))
+    .addOption(new Option('--ndjson', 'one JSON object per line').conflicts(['json', 'csv']))
+    .addOption(new Option('--csv', 'comma-separated values').conflicts(['json', 'ndjson']))
+    .addOption(new Option('--color <when>', 'colour').choices(['auto', 'always', 'never']).default('auto'));
+}
+
 /** A command over captures, with the options all of them share. */
 function captureCommand(program: Command, name: string, summary: string): Command {
-  return program
+  const command = program
     .command(name)
     .summary(summary)
     .description(
@@ -38,15 +47,17 @@ function captureCommand(program: Command, name: string, summary: string): Comman
       collect,
     )
     .option('-c, --count <packets>', 'stop after this many packets', count)
-    .option('--duration <seconds>', 'stop after this much capture time', positive)
-    .addOption(new Option('--json', 'one JSON document').conflicts(['ndjson', 'csv']))
-    .addOption(new Option('--ndjson', 'one JSON object per line').conflicts(['json', 'csv']))
-    .addOption(new Option('--csv', 'comma-separated values').conflicts(['json', 'ndjson']))
+    .option('--duration <seconds>', 'stop after this much capture time', positive);
+  return withFormats(command)
     .option('--limit <records>', 'print at most this many', count)
     .option('-n, --no-names', 'addresses as numbers, even where the capture names them')
     .option('--progress', 'show progress on standard error, even where it is no terminal')
-    .option('--no-progress', 'show none')
-    .addOption(new Option('--color <when>', 'colour').choices(['auto', 'always', 'never']).default('auto'));
+    .option('--no-progress', 'show none');
+}
+
+/** A command that lists what is registered. */
+function listCommand(program: Command, name: string, summary: string): Command {
+  return withFormats(program.command(name).summary(summary).description(`${summary}.`));
 }
 
 function vniKeyOption(): Option {
@@ -98,6 +109,16 @@ function build(context: Context, finish: (status: number) => void): Command {
     .action(async (files, options) =>
       finish(await (await import('../src/commands/packets.ts')).packets(files, options, context)),
     );
+  const registered = () => import('../src/commands/registered.ts');
+  listCommand(program, 'protocols', 'The protocols that are known, and where they are found').action(
+    async (options) => finish(await (await registered()).protocols(options, context)),
+  );
+  listCommand(program, 'fields', 'The fields that packets may have, of protocols and of options').action(
+    async (options) => finish(await (await registered()).fields(options, context)),
+  );
+  listCommand(program, 'options', 'The tunnel options that are decoded, by class and type').action(
+    async (options) => finish(await (await registered()).optionDecoders(options, context)),
+  );
   for (const command of program.commands) command.exitOverride();
   return program;
 }

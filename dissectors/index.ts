@@ -30,7 +30,15 @@ import { macsec } from './macsec.ts';
 import { mpls, pseudowireControlWord } from './mpls.ts';
 import { nflog } from './nflog.ts';
 import { nsh } from './nsh.ts';
-import { ovnPorts } from './options/ovn.ts';
+import { awsAttachment, awsCookie, awsEndpoint } from './options/aws.ts';
+import { ciliumDsr4, ciliumDsr6 } from './options/cilium.ts';
+import { cpacketMetadata } from './options/cpacket.ts';
+import { googleEndpoint, googleNetwork, googleProfile } from './options/google.ts';
+import { intMd, intMx } from './options/int.ts';
+import { linuxGroHint } from './options/linux.ts';
+import { ovnPorts, ovnPortsUnassigned } from './options/ovn.ts';
+import { oxideExternal, oxideMss, oxideMulticast } from './options/oxide.ts';
+import { tencentAttachment, tencentCookie, tencentEndpoint } from './options/tencent.ts';
 import { ppp } from './ppp.ts';
 import { pppoeDiscovery, pppoeSession } from './pppoe.ts';
 import { raw } from './raw.ts';
@@ -98,5 +106,26 @@ export const builtins = definePlugin({
     vxlan,
     vxlanGpe,
   ],
-  options: [ovnPorts],
+  options: [
+    awsAttachment,
+    awsCookie,
+    awsEndpoint,
+    ciliumDsr4,
+    ciliumDsr6,
+    cpacketMetadata,
+    googleEndpoint,
+    googleNetwork,
+    googleProfile,
+    intMd,
+    intMx,
+    linuxGroHint,
+    ovnPorts,
+    ovnPortsUnassigned,
+    oxideExternal,
+    oxideMss,
+    oxideMulticast,
+    tencentAttachment,
+    tencentCookie,
+    tencentEndpoint,
+  ],
 });

@@ -22,9 +22,11 @@ export { openCapture, openCaptures } from './capture/open.ts';
 export { Dissector } from './core/dissector.ts';
 export * from './core/field.ts';
 export { Layers, Stop, type StopName, stopName } from './core/layers.ts';
+export { type OptionSink, optionFields, readOption } from './core/option.ts';
 export { FlowRoles, Outline } from './core/outline.ts';
 export * from './core/protocol.ts';
 export {
+  type FieldRecord,
   type LayerRecord,
   type OptionRecord,
   type PacketRecord,
@@ -32,7 +34,7 @@ export {
   packetRecord,
   type TunnelRecord,
 } from './core/record.ts';
-export { Registry } from './core/registry.ts';
+export { type ProtocolKey, type RegisteredOption, Registry } from './core/registry.ts';
 export { packetTree, type TreeLine } from './core/tree.ts';
 export { CaptureError, UsageError } from './errors.ts';
 export { FlowAccounting, type VniKey } from './flow/accounting.ts';

@@ -21,3 +21,10 @@ export const ovnPorts = defineOption({
     u16('ovn.egress_port', 'Egress logical port', 2),
   ],
 });
+
+/** Before OVN had a class of its own: captures of 2014 and 2015. */
+export const ovnPortsUnassigned = defineOption({
+  ...ovnPorts,
+  title: 'OVN logical ports (before class 0x0102)',
+  class: 0x0000,
+});

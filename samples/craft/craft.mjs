@@ -5,7 +5,16 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const all = ['geneve-edge', 'vxlan-edge', 'vnis', 'link-layers', 'l2-l3', 'dns-tls', 'damaged'];
+const all = [
+  'geneve-edge',
+  'option-decoders',
+  'vxlan-edge',
+  'vnis',
+  'link-layers',
+  'l2-l3',
+  'dns-tls',
+  'damaged',
+];
 
 const [directory = join(dirname(fileURLToPath(import.meta.url)), '..'), ...chosen] = process.argv.slice(2);
 mkdirSync(directory, { recursive: true });

@@ -177,13 +177,17 @@ export function u64(name: string, label: string, at: number, options: FieldOptio
   };
 }
 
-/** One bit (or several read as "any set") of the byte at `at`, or of the two or four bytes there with `size`. */
+/**
+ * One bit (or several read as "any set") of the byte at `at`, or of the two or four bytes there with `size`; `names` are
+ * what people read.
+ */
 export function flag(
   name: string,
   label: string,
   at: number,
   mask: number,
   size: 1 | 2 | 4 = 1,
+  names: readonly [set: string, clear: string] = ['Set', 'Not set'],
 ): Field<boolean> {
   const read =
     size === 1
@@ -200,7 +204,7 @@ export function flag(
     mask,
     list: false,
     read,
-    show: (value) => (value ? 'Set' : 'Not set'),
+    show: (value) => (value ? names[0] : names[1]),
   };
 }
 

@@ -179,19 +179,51 @@ export interface Protocol {
   };
 }
 
-/** A decoder for one TLV option: fields and a title, no control flow. */
+/**
+ * A decoder for one TLV option: a description, no control flow. Data whose length does not fit are never decoded.
+ *
+ * One option may have several decoders, one for each length of its data; they share its name.
+ */
 export interface OptionDecoder {
-  /** 'ovn.ports' */
+  /** Name of the option, 'ovn.ports'. */
   readonly name: string;
   readonly title: string;
+  /** Where the format is specified. */
   readonly reference: string;
   /** Option family: 'geneve.option'. */
   readonly table: string;
   readonly class: number;
   /** Full type byte, critical bit included. */
   readonly type: number;
-  /** Data length in bytes for which `fields` hold. */
+  /** Bytes of data: exactly as many, or at least as many where `groups` or `rest` say what follows. */
   readonly length: number;
+  /** Fields of these bytes, in the order the tree shows them, at their offsets in the data. */
+  readonly fields: readonly Field[];
+  /** Behind `length` bytes: groups of fields, as many as there is room for. */
+  readonly groups?: OptionGroups;
+  /** Behind `length` bytes and all groups: what is left. Made by `computed`, of type 'bytes' or 'string'. */
+  readonly rest?: Field<string>;
+}
+
+/** Groups of fields one after the other, all of the same size and make: a list of entries, or what each hop noted. */
+export interface OptionGroups {
+  /** What the tree calls one, followed by its number: 'Hop'. */
+  readonly title: string;
+  /** Bytes that one group takes, one of the decoder's `fields`; without it, as many as its items take. */
+  readonly size?: Field<number>;
+  /** Which items the groups have, one of the decoder's `fields`: see `OptionItem.bit`. */
+  readonly present?: Field<number>;
+  readonly items: readonly OptionItem[];
+}
+
+/** Fields of a group that come together or not at all. */
+export interface OptionItem {
+  /** Bit of `OptionGroups.present` (its value, 1 for the lowest) that tells of this item; without it, it is always there. */
+  readonly bit?: number;
+  /**
+   * Fields at their offsets from the start of the item, which is as long as they reach; all lists, as there are several
+   * groups. A single one made by `computed` takes what the other items leave of the group.
+   */
   readonly fields: readonly Field[];
 }
 

@@ -4,10 +4,14 @@ import { diagnose } from './diagnose.ts';
 import type { Dissector } from './dissector.ts';
 import type { Field, FieldValue } from './field.ts';
 import { type Layers, type StopName, stopName } from './layers.ts';
+import { isVariable, readOption } from './option.ts';
 import type { FlowRoles, Outline } from './outline.ts';
-import type { Details, OptionView, Protocol, Remark, Severity } from './protocol.ts';
+import type { Details, OptionDecoder, OptionView, Protocol, Remark, Severity } from './protocol.ts';
 import type { Registry } from './registry.ts';
-import { hexText, timeText } from './text.ts';
+import { hexNumber, hexText, timeText } from './text.ts';
+
+/** Values by field name; arrays for fields of which there may be several. */
+export type FieldRecord = Record<string, FieldValue | FieldValue[]>;
 
 export interface OptionRecord {
   class: number;
@@ -17,7 +21,7 @@ export interface OptionRecord {
   name: string | null;
   vendor: string | null;
   data: string;
-  fields?: Record<string, FieldValue>;
+  fields?: FieldRecord;
 }
 
 export interface TunnelRecord {
@@ -37,7 +41,7 @@ export interface LayerRecord {
   length: number;
   /** True where the layer belongs to a packet quoted by an ICMP error. */
   quoted?: true;
-  fields: Record<string, FieldValue | FieldValue[]>;
+  fields: FieldRecord;
   options?: OptionRecord[];
 }
 
@@ -91,9 +95,29 @@ export function decodeOption(registry: Registry, view: DataView, option: OptionV
     vendor: option.vendor,
     data: hexText(view, from, from + option.dataLength),
   };
-  if (decoder)
-    record.fields = Object.fromEntries(decoder.fields.map((field) => [field.name, field.read(view, from)]));
+  if (decoder) record.fields = optionFieldRecord(decoder, view, from, from + option.dataLength);
   return record;
+}
+
+function optionFieldRecord(decoder: OptionDecoder, view: DataView, from: number, to: number): FieldRecord {
+  const fields: FieldRecord = {};
+  readOption(decoder, view, from, to, {
+    field: (field, base) => put(fields, field, field.read(view, base)),
+    computed: (field, value) => put(fields, field, value),
+    open() {},
+    close() {},
+  });
+  return fields;
+}
+
+function put(fields: FieldRecord, field: Field, value: FieldValue): void {
+  if (!field.list) {
+    fields[field.name] = value;
+    return;
+  }
+  const list = fields[field.name];
+  if (Array.isArray(list)) list.push(value);
+  else fields[field.name] = [value];
 }
 
 /** Fixed fields of a layer whose bytes are there. */
@@ -128,22 +152,11 @@ class RecordDetails implements Details {
     this.record = record;
   }
 
-  private put(field: Field, value: FieldValue): void {
-    const { fields } = this.record;
-    if (!field.list) {
-      fields[field.name] = value;
-      return;
-    }
-    const list = fields[field.name];
-    if (Array.isArray(list)) list.push(value);
-    else fields[field.name] = [value];
-  }
-
   field(field: Field, base: number): void {
-    this.put(field, field.read(this.view, base));
+    put(this.record.fields, field, field.read(this.view, base));
   }
   computed<V extends FieldValue>(field: Field<V>, value: V): void {
-    this.put(field, value);
+    put(this.record.fields, field, value);
   }
   open(): void {}
   close(): void {}
@@ -169,12 +182,15 @@ class RecordDetails implements Details {
 /** What is odd about an option seen against the registry: nothing, or one remark. */
 export function optionRemark(registry: Registry, option: OptionView): { code: string; text: string } | null {
   if (registry.option(option.table, option.class, option.type, option.dataLength)) return null;
-  const what = `class 0x${option.class.toString(16).padStart(4, '0')} type 0x${option.type.toString(16).padStart(2, '0')}`;
-  const lengths = registry.optionLengths(option.table, option.class, option.type);
-  if (lengths.length > 0) {
+  const what = `class ${hexNumber(option.class, 4)} type ${hexNumber(option.type, 2)}`;
+  const decoders = registry.optionDecoders(option.table, option.class, option.type);
+  if (decoders.length > 0) {
+    const lengths = decoders
+      .map((decoder) => `${isVariable(decoder) ? 'at least ' : ''}${decoder.length}`)
+      .join(' or ');
     return {
       code: 'geneve.option-length',
-      text: `option ${what} has ${option.dataLength} data bytes, its definition ${lengths.join(' or ')}`,
+      text: `option ${what} has ${option.dataLength} data bytes, its definition ${lengths}`,
     };
   }
   if (option.critical) {

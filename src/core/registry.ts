@@ -1,6 +1,8 @@
 /** Names and keys of protocols and option decoders, resolved once into flat tables. */
 import { UsageError } from '../errors.ts';
+import { fitsOption, isVariable, itemSize } from './option.ts';
 import { type OptionDecoder, type Plugin, type Protocol, table, tableName } from './protocol.ts';
+import { hexNumber } from './text.ts';
 
 /** Largest key kept in a flat array; larger ones (32-bit identifiers) go to a map. */
 const DENSE = 0x10000;
@@ -21,17 +23,52 @@ export class DispatchTable {
   }
 }
 
+/** An option decoder and the plug-in it came with. */
+export interface RegisteredOption {
+  readonly decoder: OptionDecoder;
+  readonly origin: string;
+}
+
+export interface ProtocolKey {
+  readonly table: string;
+  readonly key: number | null;
+}
+
+const NO_DECODERS: readonly OptionDecoder[] = [];
+
 /** Takes registrations, then `compile`s; frozen from then on. */
 export class Registry {
   private readonly protocolList: Protocol[] = [];
+  private readonly origins: string[] = [];
   private readonly byName = new Map<string, number>();
   private readonly owners = new Map<string, string>();
   private readonly bindings = new Map<string, { table: number; key: number; protocol: number }>();
-  private readonly optionMap = new Map<string, Map<number, OptionDecoder>>();
+  /** Decoders by option family and number; those of one option in the order they are asked. */
+  private readonly optionMap = new Map<string, Map<number, OptionDecoder[]>>();
+  private readonly optionList: RegisteredOption[] = [];
   private frozen = false;
 
   get protocols(): readonly Protocol[] {
     return this.protocolList;
+  }
+
+  /** The plug-in that a protocol came with. */
+  originOf(protocol: number): string {
+    return this.origins[protocol];
+  }
+
+  /** Where a protocol is found, `decodeAs` included; a key of null stands for the shape of the payload. */
+  keysOf(protocol: number): ProtocolKey[] {
+    const keys: ProtocolKey[] = [...this.bindings.values()]
+      .filter((binding) => binding.protocol === protocol)
+      .map((binding) => ({ table: tableName(binding.table), key: binding.key }));
+    const { heuristic } = this.protocolList[protocol];
+    return heuristic ? [...keys, { table: heuristic.table, key: null }] : keys;
+  }
+
+  /** Option decoders in the order they were added. */
+  get options(): readonly RegisteredOption[] {
+    return this.optionList;
   }
 
   add(plugin: Plugin): this {
@@ -57,6 +94,7 @@ export class Registry {
       }
     }
     const index = this.protocolList.push(protocol) - 1;
+    this.origins.push(owner);
     this.byName.set(protocol.name, index);
     for (const [name, key] of protocol.on) {
       this.claim(`${name} ${key}`, `${protocol.name} (${owner})`);
@@ -65,24 +103,23 @@ export class Registry {
   }
 
   private addOption(decoder: OptionDecoder, owner: string): void {
-    const key = optionKey(decoder.class, decoder.type);
+    checkOption(decoder, owner);
+    const { table: family, class: optionClass, type, length } = decoder;
     this.claim(
-      `${decoder.table} class 0x${decoder.class.toString(16)} type 0x${decoder.type.toString(16)} length ${decoder.length}`,
+      `${family} class ${hexNumber(optionClass, 4)} type ${hexNumber(type, 2)} length ${isVariable(decoder) ? 'any' : length}`,
       `${decoder.name} (${owner})`,
     );
-    for (const field of decoder.fields) {
-      if (field.at + field.size > decoder.length) {
-        throw new UsageError(
-          `field ${field.name} of ${owner} lies beyond the ${decoder.length} bytes of option ${decoder.name}`,
-        );
-      }
+    this.optionList.push({ decoder, origin: owner });
+    let options = this.optionMap.get(family);
+    if (!options) {
+      options = new Map();
+      this.optionMap.set(family, options);
     }
-    let family = this.optionMap.get(decoder.table);
-    if (!family) {
-      family = new Map();
-      this.optionMap.set(decoder.table, family);
-    }
-    family.set(key * 256 + decoder.length, decoder);
+    const key = optionKey(optionClass, type);
+    const decoders = [...(options.get(key) ?? []), decoder];
+    // What is described for one length only is told more exactly.
+    decoders.sort((a, b) => Number(isVariable(a)) - Number(isVariable(b)) || a.length - b.length);
+    options.set(key, decoders);
   }
 
   /** Binds a key by hand (`-d udp.port==6082,geneve`), whoever held it before. */
@@ -106,20 +143,18 @@ export class Registry {
 
   /** Decoder for an option, null where none knows this class, type and data length. */
   option(family: string, optionClass: number, type: number, length: number): OptionDecoder | null {
-    return this.optionMap.get(family)?.get(optionKey(optionClass, type) * 256 + length) ?? null;
+    const decoders = this.optionDecoders(family, optionClass, type);
+    return decoders.find((decoder) => fitsOption(decoder, length)) ?? null;
   }
 
-  /** Data lengths for which decoders of this option are registered. */
-  optionLengths(family: string, optionClass: number, type: number): number[] {
-    const wanted = optionKey(optionClass, type);
-    const keys = [...(this.optionMap.get(family)?.keys() ?? [])];
-    return keys.filter((key) => Math.floor(key / 256) === wanted).map((key) => key % 256);
+  /** Decoders of an option for all lengths of its data. */
+  optionDecoders(family: string, optionClass: number, type: number): readonly OptionDecoder[] {
+    return this.optionMap.get(family)?.get(optionKey(optionClass, type)) ?? NO_DECODERS;
   }
 
   /** Name of an option whatever its length, null where none is registered. */
   optionName(family: string, optionClass: number, type: number): string | null {
-    const [length] = this.optionLengths(family, optionClass, type);
-    return length === undefined ? null : this.option(family, optionClass, type, length)!.name;
+    return this.optionDecoders(family, optionClass, type)[0]?.name ?? null;
   }
 
   indexOf(protocolName: string): number {
@@ -144,6 +179,39 @@ export class Registry {
     });
     return tables;
   }
+}
+
+function checkOption(
+  { name, class: optionClass, type, length, fields, groups }: OptionDecoder,
+  owner: string,
+): void {
+  const wrong = (text: string) => new UsageError(`option ${name} of ${owner}: ${text}`);
+  if (!(optionClass >= 0 && optionClass <= 0xffff && type >= 0 && type <= 0xff))
+    throw wrong(`class ${optionClass} and type ${type} do not fit 16 and 8 bits`);
+  for (const field of fields) {
+    if (field.at + field.size > length)
+      throw wrong(`field ${field.name} lies beyond its ${length} bytes of data`);
+    if (field.size === 0)
+      throw wrong(`field ${field.name} has no place: it can only be the rest of the data`);
+  }
+  for (const field of [groups?.size, groups?.present]) {
+    if (field && !fields.includes(field))
+      throw wrong(`${field.name} tells of its groups, but is none of its fields`);
+  }
+  const items = groups?.items ?? [];
+  for (const item of items) {
+    if (item.bit !== undefined && !groups?.present)
+      throw wrong(`nothing tells which groups have the item with bit ${item.bit}`);
+    if (item.fields.length === 0 || (itemSize(item) === 0 && item.fields.length > 1))
+      throw wrong('an item of a group has fields with a place, or one that takes what is left');
+    for (const field of item.fields)
+      if (!field.list)
+        throw wrong(`field ${field.name} is in a group, of which there are several: it must be a list`);
+  }
+  if (items.filter((item) => itemSize(item) === 0).length > 1)
+    throw wrong('two items of a group cannot both take what is left');
+  if (groups && !groups.size && groups.items.every((item) => itemSize(item) === 0))
+    throw wrong('its groups have no size');
 }
 
 function optionKey(optionClass: number, type: number): number {

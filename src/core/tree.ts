@@ -3,6 +3,7 @@ import { diagnose } from './diagnose.ts';
 import type { Dissector } from './dissector.ts';
 import { type Field, type FieldValue, fieldLine } from './field.ts';
 import type { Layers } from './layers.ts';
+import { readOption } from './option.ts';
 import type { Details, OptionView, Severity } from './protocol.ts';
 import { optionRemark, presentFields } from './record.ts';
 import type { Registry } from './registry.ts';
@@ -76,7 +77,7 @@ class TreeDetails implements Details {
       headerLength + dataLength,
     );
     const from = offset + headerLength;
-    if (decoder) for (const field of decoder.fields) this.field(field, from);
+    if (decoder) readOption(decoder, this.view, from, from + dataLength, this);
     else if (dataLength > 0)
       this.line(`Data: ${hexText(this.view, from, from + dataLength)}`, from, dataLength);
     const remark = optionRemark(this.registry, option);

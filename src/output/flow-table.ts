@@ -3,7 +3,7 @@ import type { FlowRecord } from '../flow/records.ts';
 import type { VniRecord } from '../flow/vni.ts';
 import type { CsvColumn } from './csv.ts';
 import type { Column } from './table.ts';
-import { bytesText, countText, durationText, percentText } from './units.ts';
+import { bytesText, countText, durationText, optionKeyText, percentText } from './units.ts';
 
 /** An end of a conversation, e.g. "10.0.0.1:443", "[fd00::1]:443", or a name in place of the address. */
 export function endText(
@@ -143,11 +143,7 @@ function endpointsText(vni: VniRecord): string {
 }
 
 function optionsText(vni: VniRecord): string {
-  const names = vni.options.map(
-    (option) =>
-      option.name ??
-      `0x${option.class.toString(16).padStart(4, '0')}/${option.type.toString(16).padStart(2, '0')}`,
-  );
+  const names = vni.options.map((option) => option.name ?? optionKeyText(option.class, option.type));
   return names.slice(0, 3).join(' ') + (names.length > 3 ? ` +${names.length - 3}` : '');
 }
 

@@ -25,7 +25,8 @@ export async function writeNdjson<R extends object>(list: RecordList<R>, writer:
 
 export async function writeJson<R extends object>(
   list: RecordList<R>,
-  summary: object,
+  /** Totals behind the list; none where nothing was read. */
+  summary: object | null,
   writer: TextWriter,
 ): Promise<void> {
   writer.line(`{"schema":1,"${list.name}":[`);
@@ -35,7 +36,7 @@ export async function writeJson<R extends object>(
     writer.line(jsonText(record) + (written < list.count ? ',' : ''));
     if (written % 1024 === 0) await writer.flush();
   }
-  writer.line(`],"summary":${jsonText(summary)}}`);
+  writer.line(summary === null ? ']}' : `],"summary":${jsonText(summary)}}`);
   await writer.flush();
 }
 

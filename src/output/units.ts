@@ -1,4 +1,4 @@
-/** Quantities as people read them in tables. */
+/** Quantities and numbers as people read them in tables. */
 
 const GROUPED = new Intl.NumberFormat('en-US');
 
@@ -32,4 +32,9 @@ export function durationText(seconds: number): string {
 
 export function percentText(share: number): string {
   return `${(share * 100).toFixed(1)} %`;
+}
+
+/** Class and type of an option, "0x0102/80". */
+export function optionKeyText(optionClass: number, type: number): string {
+  return `0x${optionClass.toString(16).padStart(4, '0')}/${type.toString(16).padStart(2, '0')}`;
 }

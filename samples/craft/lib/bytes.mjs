@@ -19,7 +19,7 @@ export const u64 = (v) => {
 export const hex = (text) => Buffer.from(text.replace(/\s+/g, ''), 'hex');
 export const zeros = (n) => Buffer.alloc(n);
 /** n bytes counting up from `first`: visible structure in a hex dump. */
-export const ramp = (n, first = 0) => Buffer.from({ length: n }, (_, i) => (first + i) & 0xff);
+export const ramp = (n, first = 0) => Buffer.from(Array.from({ length: n }, (_, i) => first + i));
 
 export const layer = (ids, render) => ({ ...ids, render });
 
