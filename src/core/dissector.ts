@@ -101,6 +101,13 @@ export class Dissector {
     return key < 0 ? -1 : (this.tables[tableIndex]?.get(key) ?? -1);
   }
 
+  /** Numbers of the protocols registered under the keys from 0 on, -1 where there is none. */
+  copyTable(tableIndex: number, numbers: Int16Array): void {
+    const entries = this.tables[tableIndex];
+    if (entries) entries.copyTo(numbers);
+    else numbers.fill(-1);
+  }
+
   /** Keys under which payloads in this table are also recognised by their looks; undefined among them stands for all. */
   heuristicKeys(tableIndex: number): (number | undefined)[] {
     const candidates = this.tables[tableIndex]?.heuristics ?? [];

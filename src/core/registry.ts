@@ -14,6 +14,10 @@ export class DispatchTable {
   /** Protocols found by their shape, tried in order where the key finds none. */
   readonly heuristics: number[] = [];
 
+  /** Copies what is found under the keys from 0 on. */
+  copyTo(numbers: Int16Array): void {
+    numbers.set(this.dense.subarray(0, numbers.length));
+  }
   get(key: number): number {
     return key < DENSE ? this.dense[key] : (this.sparse.get(key) ?? -1);
   }

@@ -192,7 +192,7 @@ export class Kernel {
       if (at === undefined) {
         at = this.allocate(2 * keys);
         const numbers = new Int16Array(this.memory.buffer, at, keys);
-        for (let key = 0; key < keys; key++) numbers[key] = dissector.lookup(index, key);
+        dissector.copyTable(index, numbers);
         for (const key of dissector.heuristicKeys(index))
           if (key !== undefined && numbers[key] < 0) numbers[key] = ASK;
         tables.set(index, at);
