@@ -6,7 +6,11 @@ import { copyFileSync } from 'node:fs';
 import { defineConfig } from 'rolldown';
 
 export default defineConfig({
-  input: { 'bin/tunscope': 'bin/tunscope.ts', 'src/index': 'src/index.ts' },
+  input: {
+    'bin/tunscope': 'bin/tunscope.ts',
+    'src/index': 'src/index.ts',
+    'src/worker': 'src/flow/worker.ts',
+  },
   platform: 'node',
   // What is not ours is loaded as installed, but for what every run needs.
   external: ['cli-table3', 'fzstd'],

@@ -60,6 +60,16 @@ function listCommand(program: Command, name: string, summary: string): Command {
   return withFormats(program.command(name).summary(summary).description(`${summary}.`));
 }
 
+function workersOption(): Option {
+  return new Option('--workers <threads>', 'threads to account with; results do not depend on it').argParser(
+    (text) => {
+      const threads = count(text);
+      if (threads === 0) throw new InvalidArgumentError('expected a number above 0');
+      return threads;
+    },
+  );
+}
+
 function vniKeyOption(): Option {
   return new Option(
     '--vni-key <mode>',
@@ -91,6 +101,7 @@ function build(context: Context, finish: (status: number) => void): Command {
 
   captureCommand(program, 'flows', 'Conversations inside the tunnels, keyed by VNI')
     .addOption(vniKeyOption())
+    .addOption(workersOption())
     .addOption(
       new Option('--sort <key>', 'order: largest first; first and vni smallest first').choices(FLOW_SORTS),
     )
@@ -99,6 +110,7 @@ function build(context: Context, finish: (status: number) => void): Command {
     );
   captureCommand(program, 'vni', 'One row per VNI, and one for untunnelled traffic')
     .addOption(vniKeyOption())
+    .addOption(workersOption())
     .addOption(new Option('--sort <key>', 'order: largest first; vni smallest first').choices(VNI_SORTS))
     .action(async (files, options) =>
       finish(await (await import('../src/commands/vni.ts')).vni(files, options, context)),

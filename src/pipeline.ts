@@ -26,6 +26,8 @@ export interface PacketSink {
   packet(packet: Packet): void;
   /** After each batch; the next one waits for it. */
   flush?(): Promise<void> | void;
+  /** After the last one, with the counts that `take` adds to. */
+  end?(stops: Float64Array): Promise<void>;
 }
 
 /** Totals over all packets, as printed by every command's machine formats. */
@@ -157,6 +159,7 @@ export async function run(
       progress?.(loop.packets);
       await sink.flush?.();
     }
+    await sink.end?.(loop.stops);
   } finally {
     signal?.removeEventListener('abort', abort);
     await capture.close();

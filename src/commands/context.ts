@@ -14,6 +14,8 @@ export interface InputOptions {
   readonly decodeAs?: string[];
   readonly count?: number;
   readonly duration?: number;
+  /** Threads that account flows. */
+  readonly workers?: number;
   readonly json?: boolean;
   readonly ndjson?: boolean;
   readonly csv?: boolean;

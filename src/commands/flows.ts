@@ -6,7 +6,7 @@ import { writeCsv, writeJson, writeNdjson, writeTable } from '../output/records.
 import { TextWriter } from '../output/writer.ts';
 import type { FlowSort } from '../sorts.ts';
 import { type Context, formatOf, type InputOptions, lineWidth, tableRows, useColor } from './context.ts';
-import { analyse, prepare, report } from './input.ts';
+import { account, prepare, report } from './input.ts';
 
 export interface FlowsOptions extends InputOptions {
   readonly vniKey: VniKey;
@@ -15,15 +15,14 @@ export interface FlowsOptions extends InputOptions {
 
 export async function flows(files: string[], options: FlowsOptions, context: Context): Promise<number> {
   const analysis = await prepare(files, options, { application: false, account: options.vniKey }, context);
-  const accounting = analysis.accounting!;
-  const summary = await analyse(analysis, accounting, options, context);
+  const { accounting, summary } = await account(analysis, options, context);
   const records = new FlowRecords(accounting);
   const format = formatOf(options);
   // Machines get the order of first packets unless they ask; a cut list is only useful sorted.
   const sort = options.sort ?? (format === 'table' || options.limit !== undefined ? 'bytes' : undefined);
   const writer = new TextWriter(context.stdout);
   if (format === 'ndjson' && sort === undefined) {
-    for (const lines of accounting.kernel.flowLines()) await writer.bytes(lines);
+    for (const lines of records.lines()) await writer.bytes(lines);
     return report(summary, context, false);
   }
   const limit = format === 'table' ? tableRows(context, options) : options.limit;

@@ -1,15 +1,17 @@
 /** From command-line options to a running analysis: captures opened, registry compiled, damage reported. */
-import { builtins } from '../../dissectors/index.ts';
+import { stat } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import type { Capture } from '../capture/capture.ts';
 import { openCaptures } from '../capture/open.ts';
-import { Dissector } from '../core/dissector.ts';
+import type { Dissector } from '../core/dissector.ts';
 import { FlowRoles } from '../core/outline.ts';
-import { Registry } from '../core/registry.ts';
 import { printable } from '../core/text.ts';
 import { Interrupted, UsageError } from '../errors.ts';
 import { FlowAccounting, type VniKey } from '../flow/accounting.ts';
+import { MAXIMUM_THREADS, ParallelAccounting } from '../flow/parallel.ts';
 import { countText } from '../output/units.ts';
 import { type PacketSink, run, type SummaryRecord } from '../pipeline.ts';
+import { buildDissector } from '../registration.ts';
 import type { Context, InputOptions } from './context.ts';
 
 export interface Analysis {
@@ -20,8 +22,6 @@ export interface Analysis {
   readonly accounting: FlowAccounting | null;
 }
 
-const DECODE_AS = /^([a-z0-9_.]+)==(\d+),([a-z0-9_.-]+)$/;
-
 /** Opens what the command line names. */
 export async function prepare(
   files: readonly string[],
@@ -30,24 +30,51 @@ export async function prepare(
   { signal }: Context,
 ): Promise<Analysis> {
   if (files.length === 0) throw new UsageError('no capture given: name a file, or - for standard input');
-  const registry = new Registry().add(builtins);
-  for (const rule of options.decodeAs ?? []) {
-    const match = DECODE_AS.exec(rule);
-    if (!match) throw new UsageError(`-d ${rule}: expected something like udp.port==6082,geneve`);
-    const [, table, key, protocol] = match;
-    if (Number(key) > (table.endsWith('.port') ? 0xffff : 0xffffffff))
-      throw new UsageError(`-d ${rule}: ${key} is too large`);
-    registry.decodeAs(table, Number(key), protocol);
-  }
-  const dissector = new Dissector(registry, walk);
-  const roles = new FlowRoles(registry);
-  const accounting = walk.account === undefined ? null : new FlowAccounting(dissector, roles, walk.account);
+  const dissector = buildDissector(options.decodeAs ?? [], walk);
+  const roles = new FlowRoles(dissector.registry);
+  const workers = walk.account === undefined ? 1 : await workersFor(files, options);
+  const accounting =
+    walk.account === undefined
+      ? null
+      : new FlowAccounting(dissector, roles, walk.account, { share: 0, shares: workers });
   const interrupted = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () => reject(new Interrupted()), { once: true });
   });
   interrupted.catch(() => {}); // an abort after opening is the run's to see
-  const capture = await Promise.race([openCaptures(files, accounting ?? {}), interrupted]);
+  const capture = await Promise.race([
+    openCaptures(files, workers === 1 && accounting ? accounting : {}),
+    interrupted,
+  ]);
   return { dissector, roles, capture, accounting };
+}
+
+/** Bytes of capture from which on a second thread is worth its start: see docs/decisions/0006. */
+const WORTH_WORKERS = 256 << 20;
+/** More than these wait for the one that reads. */
+const USEFUL_WORKERS = 4;
+
+/** Threads to account with: what the user says, or as many as files of this size are worth. */
+async function workersFor(files: readonly string[], options: InputOptions): Promise<number> {
+  if (options.workers !== undefined) return Math.min(options.workers, MAXIMUM_THREADS);
+  let bytes = 0;
+  for (const file of files)
+    bytes += await stat(file).then(
+      ({ size }) => size,
+      () => 0,
+    );
+  return bytes < WORTH_WORKERS ? 1 : Math.min(availableParallelism(), USEFUL_WORKERS);
+}
+
+/** Accounts the capture's flows with as many threads as `prepare` thought right. */
+export async function account(
+  analysis: Analysis,
+  options: InputOptions,
+  context: Context,
+): Promise<{ accounting: FlowAccounting; summary: SummaryRecord }> {
+  const accounting = analysis.accounting!;
+  const parallel = accounting.own.kernel.sharing.shares > 1;
+  const sink = parallel ? new ParallelAccounting(accounting, options.decodeAs ?? []) : accounting;
+  return { accounting, summary: await analyse(analysis, sink, options, context) };
 }
 
 /** Runs the capture into `sink`, showing progress on a terminal. */

@@ -6,7 +6,7 @@ import { writeCsv, writeJson, writeNdjson, writeTable } from '../output/records.
 import { TextWriter } from '../output/writer.ts';
 import type { VniSort } from '../sorts.ts';
 import { type Context, formatOf, type InputOptions, lineWidth, tableRows, useColor } from './context.ts';
-import { analyse, prepare, report } from './input.ts';
+import { account, prepare, report } from './input.ts';
 
 export interface VniOptions extends InputOptions {
   readonly vniKey: VniKey;
@@ -15,8 +15,7 @@ export interface VniOptions extends InputOptions {
 
 export async function vni(files: string[], options: VniOptions, context: Context): Promise<number> {
   const analysis = await prepare(files, options, { application: false, account: options.vniKey }, context);
-  const accounting = analysis.accounting!;
-  const summary = await analyse(analysis, accounting, options, context);
+  const { accounting, summary } = await account(analysis, options, context);
   const format = formatOf(options);
   const all = vniRecords(accounting);
   const sort = options.sort ?? (format === 'table' || options.limit !== undefined ? 'bytes' : undefined);

@@ -9,10 +9,10 @@ import type { FlowRole } from '../core/protocol.ts';
 import type { Registry } from '../core/registry.ts';
 import type { Packet, PacketSink } from '../pipeline.ts';
 import { type Datagram, Fragments } from './fragments.ts';
-import { Kernel } from './kernel.ts';
-import { NO_OPTIONS, OptionSets } from './options.ts';
-import type { FlowTunnelRecord } from './records.ts';
-import { Endpoints, NO_ENDPOINTS, NO_PATH, Paths } from './tunnels.ts';
+import type { Kernel, Sharing } from './kernel.ts';
+import { NO_OPTIONS } from './options.ts';
+import { Share } from './share.ts';
+import { NO_ENDPOINTS, NO_PATH, Paths } from './tunnels.ts';
 
 /** How VNIs enter the flow key; `auto` joins the directions of a conversation that use different ones. */
 export type VniKey = 'auto' | 'strict' | 'none';
@@ -31,14 +31,15 @@ const LOADED = -1;
 type OptionList = NonNullable<NonNullable<FlowRole['tunnel']>['options']> & { readonly number: number };
 
 export class FlowAccounting implements PacketSink {
-  readonly kernel: Kernel;
   readonly paths = new Paths();
-  readonly endpoints: Endpoints;
-  readonly optionSets: OptionSets;
+  /** The share of conversations that is accounted here, and the whole. */
+  readonly own: Share;
+  readonly shares: Share[];
   readonly roles: FlowRoles;
   readonly vniKey: VniKey;
   readonly registry: Registry;
   private readonly dissector: Dissector;
+  private readonly kernel: Kernel;
   private readonly fragments = new Fragments();
   private readonly tcpNumber: number;
   /** Name number by protocol, where the tunnel's name does not depend on the packet. */
@@ -71,21 +72,16 @@ export class FlowAccounting implements PacketSink {
   private readonly words: Int32Array;
   private serial = 0;
 
-  constructor(dissector: Dissector, roles: FlowRoles, vniKey: VniKey = 'auto') {
+  constructor(dissector: Dissector, roles: FlowRoles, vniKey: VniKey = 'auto', sharing?: Sharing) {
     this.dissector = dissector;
     this.registry = dissector.registry;
     this.roles = roles;
     this.vniKey = vniKey;
     const { protocols } = roles;
-    this.kernel = new Kernel({
-      sameShape: (a, b) => this.paths.sameShape(a, b),
-      vniOf: (path) => this.paths.vni(path) ?? -1,
-      tunnelsText: (path, ends) => JSON.stringify(this.tunnels(path, ends)),
-      optionText: (table, option) => this.optionSets.text(table, option),
-    });
-    const { kernel } = this;
-    this.endpoints = new Endpoints(kernel);
-    this.optionSets = new OptionSets(kernel, this.registry);
+    this.own = new Share(this.registry, this.paths, sharing);
+    this.shares = [this.own];
+    const { kernel, optionSets } = this.own;
+    this.kernel = kernel;
     this.tcpNumber = protocols.indexOf(tcp);
     this.tunnelNames = new Int32Array(protocols.length).fill(NAME_OF_TUNNEL_FUNCTION);
     protocols.forEach((protocol, i) => {
@@ -94,14 +90,14 @@ export class FlowAccounting implements PacketSink {
     });
     this.optionLists = protocols.map((protocol) => {
       const options = protocol.flow?.tunnel?.options;
-      return options ? { ...options, number: this.optionSets.tableNumber(options.table) } : null;
+      return options ? { ...options, number: optionSets.tableNumber(options.table) } : null;
     });
     this.conversationKeys = protocols.map((protocol) => protocol.flow?.conversation ?? null);
     kernel.initialize(dissector, roles, {
       join: vniKey === 'auto',
       ignoreVni: vniKey === 'none',
       tunnelName: (protocol) => this.tunnelNames[protocol],
-      optionTable: (name) => this.optionSets.tableNumber(name),
+      optionTable: (name) => optionSets.tableNumber(name),
     });
     const { layout } = kernel;
     this.walked = kernel.allocate(layout.walkedSize);
@@ -150,6 +146,7 @@ export class FlowAccounting implements PacketSink {
   /**
    * Accounts one walked and outlined packet.
    * @param length bytes of the frame on the wire
+   * @param serial its place among all packets, where that is not behind the last
    */
   account(
     view: DataView,
@@ -159,6 +156,7 @@ export class FlowAccounting implements PacketSink {
     nanoseconds: number,
     layers: Layers,
     outline: Outline,
+    serial = this.serial,
   ): void {
     const { words, word, kernel } = this;
     words[word.path] = NO_PATH;
@@ -177,12 +175,12 @@ export class FlowAccounting implements PacketSink {
     if (seconds < 0 || seconds > 0xffffffff) this.clampTime(seconds);
     this.readKey(view, layers, outline);
     if (layers.fragment !== 0) {
-      this.fragment(view, frameStart, length, seconds, nanoseconds, layers, outline);
+      this.fragment(view, frameStart, length, seconds, nanoseconds, layers, outline, serial);
     } else {
       this.readTcp(view, layers, outline.transport);
-      kernel.exports.accountOne(this.walked, this.serial);
+      kernel.exports.accountOne(this.walked, serial);
     }
-    this.serial++;
+    this.serial = serial + 1;
   }
 
   /** Seconds that do not fit count as the first or last moment that does. */
@@ -215,6 +213,7 @@ export class FlowAccounting implements PacketSink {
     nanoseconds: number,
     layers: Layers,
     outline: Outline,
+    serial: number,
   ): void {
     const { words, word, kernel, walked } = this;
     const path = words[word.path];
@@ -228,7 +227,7 @@ export class FlowAccounting implements PacketSink {
 
     let id: number;
     let direction: number;
-    if (later !== null && later.flow >= 0) {
+    if (later?.seen) {
       id = later.flow;
       direction = later.direction;
       words[word.direction] = direction;
@@ -236,9 +235,9 @@ export class FlowAccounting implements PacketSink {
         words[word.endpoints] = later.tunnelEndpoints;
         words[word.bytes] = inside;
       }
-      kernel.exports.countAs(id, walked);
+      if (id >= 0) kernel.exports.countAs(id, walked);
     } else {
-      id = kernel.exports.accountOne(walked, this.serial);
+      id = kernel.exports.accountOne(walked, serial);
       direction = words[word.direction];
       later?.wait(id, direction, bytes, inside, length, seconds, nanoseconds, options);
     }
@@ -248,13 +247,14 @@ export class FlowAccounting implements PacketSink {
     for (let layer = 0; layer <= readable; layer++) {
       if (this.part(view, layers, layer) !== 1) continue;
       const datagram = this.datagramAt(view, layers, outline, layer, path);
+      datagram.seen = true;
       datagram.flow = id;
       datagram.direction = direction;
       datagram.tunnelEndpoints = this.beginsTunnel(layers, outline, layer) ? this.currentEndpoints() : -1;
       if (datagram.waiting !== null) this.moveWaiting(datagram, id, direction);
       if (layer >= outline.network) whole = false;
     }
-    if (isLater || !this.readTcp(view, layers, outline.transport)) return;
+    if (isLater || id < 0 || !this.readTcp(view, layers, outline.transport)) return;
     kernel.exports.segmentOf(id, walked);
     if (!whole) kernel.exports.loseTrack(id, direction);
   }
@@ -298,17 +298,19 @@ export class FlowAccounting implements PacketSink {
     const waiting = datagram.waiting!;
     const { flow, packets, outerBytes } = waiting;
     datagram.waiting = null;
-    exports.adjust(flow, waiting.direction, -packets, -waiting.bytes, -outerBytes);
     const bytes = datagram.tunnelEndpoints >= 0 ? waiting.innerBytes : waiting.bytes;
-    exports.adjust(to, direction, packets, bytes, outerBytes);
+    if (to >= 0) {
+      exports.adjust(to, direction, packets, bytes, outerBytes);
+      exports.touchTimes(to, waiting.firstSeconds, waiting.firstNanoseconds);
+      exports.touchTimes(to, waiting.lastSeconds, waiting.lastNanoseconds);
+    }
+    if (flow >= 0) exports.adjust(flow, waiting.direction, -packets, -waiting.bytes, -outerBytes);
     for (const [set, count] of waiting.options) {
       if (set === NO_OPTIONS) continue;
-      exports.countOptions(flow, set, -count);
-      exports.countOptions(to, set, count);
+      if (flow >= 0) exports.countOptions(flow, set, -count);
+      if (to >= 0) exports.countOptions(to, set, count);
     }
-    exports.touchTimes(to, waiting.firstSeconds, waiting.firstNanoseconds);
-    exports.touchTimes(to, waiting.lastSeconds, waiting.lastNanoseconds);
-    if (exports.packets(flow, 0) + exports.packets(flow, 1) > 0) return;
+    if (flow < 0 || exports.packets(flow, 0) + exports.packets(flow, 1) > 0) return;
     exports.untime(flow);
     if (exports.otherHalf(flow) >= 0) exports.separate(flow);
   }
@@ -430,18 +432,26 @@ export class FlowAccounting implements PacketSink {
 
   /** Makes what was accounted so far ready to be read. */
   settle(): void {
-    this.kernel.refresh();
-    this.kernel.nameAll(this.roles.protocols, this.paths.protocolNames);
+    for (const { kernel } of this.shares) {
+      kernel.refresh();
+      kernel.nameAll(this.roles.protocols, this.paths.protocolNames);
+    }
   }
 
-  /** Tunnels of a path between endpoints, outermost first. */
-  tunnels(path: number, endpoints: number): FlowTunnelRecord[] {
-    const ends = this.endpoints.levels(endpoints);
-    return this.paths.levels(path).map(({ protocol, vni }, i) => {
-      const { src, dst, dstPort } = ends[i] ?? NO_ENDS;
-      return { protocol, vni, src, dst, dstPort };
-    });
+  /** Takes over what another thread has accounted and stored with `saveState` at `state`. */
+  adopt(share: number, state: number): void {
+    const { common, sharing } = this.kernel;
+    const adopted = new Share(this.registry, this.paths, { common, share, shares: sharing.shares });
+    // Tables have the same numbers everywhere.
+    for (const name of this.own.optionSets.tableNames) adopted.optionSets.tableNumber(name);
+    adopted.kernel.exports.adoptState(state);
+    this.shares.push(adopted);
+  }
+
+  /** Walks packet `i` of a batch that begins with protocol number `root`. */
+  walk(batch: PacketBatch, i: number, root: number, layers: Layers, outline: Outline): void {
+    const start = batch.offset[i];
+    this.dissector.walk(batch.view, start, batch.captured[i], batch.length[i], root, layers);
+    outline.read(layers, this.roles, start);
   }
 }
-
-const NO_ENDS = { src: null, dst: null, dstPort: null };

@@ -30,7 +30,9 @@ export interface Waiting {
 }
 
 export class Datagram {
-  /** Flow and direction of the first fragment, -1 while it has not been seen. */
+  /** The first fragment has been seen. */
+  seen = false;
+  /** Its flow, -1 where another thread keeps that; its direction. */
   flow = -1;
   direction = 0;
   /** Endpoints of the tunnels that the first fragment turned out to begin, -1 where it began none. */

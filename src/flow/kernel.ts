@@ -22,14 +22,8 @@ export interface KernelHost {
 }
 
 interface Exports {
-  initialize(
-    seeds: number,
-    rows: number,
-    join: number,
-    ignoreVni: number,
-    share: number,
-    shares: number,
-  ): void;
+  seed(at: number): void;
+  initialize(rows: number, join: number, ignoreVni: number, share: number, shares: number): void;
   allocate(bytes: number): number;
   walk(batch: number, from: number, to: number): number;
   accountWalked(walked: number, from: number, to: number, first: number): number;
@@ -44,6 +38,9 @@ interface Exports {
   loseTrack(flow: number, direction: number): void;
   segmentOf(flow: number, walked: number): void;
   separate(flow: number): void;
+  serialOf(flow: number): number;
+  saveState(at: number): void;
+  adoptState(at: number): void;
   otherHalf(flow: number): number;
   touchTimes(flow: number, seconds: number, nanoseconds: number): void;
   untime(flow: number): void;
@@ -53,6 +50,7 @@ interface Exports {
   bytes(flow: number, direction: number): number;
   outerBytes(flow: number, direction: number): number;
   isFlow(flow: number): number;
+  flows(): number;
   sortKey(flow: number, by: number): number;
   setNames(protocols: number, tunnels: number): void;
   flowText(flow: number, to: number): number;
@@ -81,8 +79,25 @@ function kernelModule(): WebAssembly.Module {
   return compiled;
 }
 
+/** What kernels that share the conversations of a capture have in common. */
+export interface Common {
+  readonly memory: WebAssembly.Memory;
+  /** Address of the seeds of hashes. */
+  readonly seeds: number;
+}
+
+export interface Sharing {
+  /** Which of `shares` shares of the conversations this kernel keeps. */
+  readonly share: number;
+  readonly shares: number;
+  /** Of the first kernel, for all the others. */
+  readonly common?: Common;
+}
+
 export class Kernel {
   private readonly memory: WebAssembly.Memory;
+  readonly sharing: Sharing;
+  readonly common: Common;
   readonly exports: Exports;
   /** Offsets and sizes, in bytes, of the kernel's structures: `walkedPorts`, `flowFirst`. */
   readonly layout: Readonly<Record<string, number>>;
@@ -101,9 +116,11 @@ export class Kernel {
   private walkedFrom = 0;
   private walkedTo = 0;
 
-  constructor(host: KernelHost) {
+  constructor(host: KernelHost, sharing: Sharing = { share: 0, shares: 1 }) {
     this.host = host;
-    this.memory = new WebAssembly.Memory({ initial: 256, maximum: MAX_PAGES, shared: true });
+    this.sharing = sharing;
+    this.memory =
+      sharing.common?.memory ?? new WebAssembly.Memory({ initial: 256, maximum: MAX_PAGES, shared: true });
     const imports = {
       env: { memory: this.memory },
       host: {
@@ -121,13 +138,22 @@ export class Kernel {
         value instanceof WebAssembly.Global ? [[name, value.value]] : [],
       ),
     );
-    new Uint32Array(this.memory.buffer)[HEAP_TOP / 4] = PAGE;
+    if (!sharing.common) new Uint32Array(this.memory.buffer)[HEAP_TOP / 4] = PAGE;
+    this.common = sharing.common ?? { memory: this.memory, seeds: this.makeSeeds() };
+    this.exports.seed(this.common.seeds);
     this.words = new Int32Array(this.memory.buffer);
     this.textAt = this.allocate(LINE_ROOM * 2);
     this.batchAt = this.allocate(36);
     this.walkedAt = this.allocate(WALK_AHEAD * this.layout.walkedSize);
     this.words = new Int32Array(this.memory.buffer);
     this.text = Buffer.from(this.memory.buffer, this.textAt, LINE_ROOM * 2);
+  }
+
+  private makeSeeds(): number {
+    const seeds = this.allocate(56);
+    const random = randomFillSync(Buffer.alloc(56));
+    new Uint8Array(this.memory.buffer, seeds, 56).set(random);
+    return seeds;
   }
 
   /** Bytes in the kernel's memory, zeroed; never given back. */
@@ -183,8 +209,6 @@ export class Kernel {
       optionTable: (name: string) => number;
     },
   ): void {
-    const seeds = this.allocate(56);
-    randomFillSync(new Uint8Array(this.memory.buffer, seeds, 56).fill(0));
     const rows = this.allocate(4 * roles.protocols.length);
     const tables = new Map<number, number>();
     const tableAt = (index: number, keys: number) => {
@@ -225,7 +249,8 @@ export class Kernel {
       this.refresh().set(row, at / 4);
       this.refresh()[rows / 4 + number] = at;
     });
-    this.exports.initialize(seeds, rows, options.join ? 1 : 0, options.ignoreVni ? 1 : 0, 0, 1);
+    const { share, shares } = this.sharing;
+    this.exports.initialize(rows, options.join ? 1 : 0, options.ignoreVni ? 1 : 0, share, shares);
   }
 
   /** Gives the kernel the names that it writes. */
@@ -238,6 +263,12 @@ export class Kernel {
       this.refresh().set([place, length, traits], names / 4 + 3 * i);
     });
     this.exports.setNames(names, this.list(tunnels.map((name) => JSON.stringify(name))) + 4);
+  }
+
+  /** Copies an array to an address. */
+  store(at: number, array: Int32Array | Float64Array | Uint8Array): void {
+    const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+    new Uint8Array(this.refresh().buffer).set(bytes, at);
   }
 
   /** Memory for blocks and columns of batches: packets that lie in it are walked where they are. */

@@ -26,6 +26,10 @@ export class OptionSets {
     this.registry = registry;
   }
 
+  get tableNames(): readonly string[] {
+    return this.tables;
+  }
+
   /** Number of an option family. */
   tableNumber(name: string): number {
     const known = this.tables.indexOf(name);

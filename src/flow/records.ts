@@ -1,8 +1,10 @@
 /** Flows as the objects that `flows --ndjson` prints; their shape is docs/schema's `flow`. */
 import { FLOW_SORTS, type FlowSort } from '../sorts.ts';
 import type { FlowAccounting } from './accounting.ts';
+import type { Kernel } from './kernel.ts';
 import { largest } from './largest.ts';
 import type { OptionCountRecord } from './options.ts';
+import { entriesOf, type Share } from './share.ts';
 
 export type { OptionCountRecord } from './options.ts';
 
@@ -69,41 +71,81 @@ export interface FlowRecord {
   options: OptionCountRecord[];
 }
 
+/** Numbers of flows of one share are below this. */
+const SHARE = 2 ** 32;
+
+/** Room for lines, and for one that is begun at its end. */
+const LINES = 1 << 18;
+const LONGEST_LINE = 1 << 18;
+const NEWLINE = 10;
+
 /**
  * Reads flows out of an accounting. Entries that lost all their packets to other flows are not flows, and two that are
- * halves of one conversation are one flow, which goes by the number of the earlier.
+ * halves of one conversation are one flow, which goes by the earlier.
  */
 export class FlowRecords {
-  private readonly accounting: FlowAccounting;
+  private readonly shares: readonly Share[];
 
   constructor(accounting: FlowAccounting) {
-    this.accounting = accounting;
     accounting.settle();
+    this.shares = accounting.shares;
+  }
+
+  /** All flows, in the order of their first packets, as numbers that `record` takes. */
+  ids(): number[] {
+    const ids: number[] = [];
+    const numbers = new Map(this.shares.map((share, i) => [share, i * SHARE]));
+    for (const { share, id } of entriesOf(this.shares)) {
+      if (share.kernel.exports.isFlow(id)) ids.push(numbers.get(share)! + id);
+    }
+    return ids;
+  }
+
+  private kernelOf(number: number): Kernel {
+    return this.shares[Math.floor(number / SHARE)].kernel;
   }
 
   /** How many flows there are. */
   get count(): number {
-    return this.ids().length;
+    let count = 0;
+    for (const { kernel } of this.shares) count += kernel.exports.flows();
+    return count;
   }
 
-  /** Numbers of all flows, in the order of their first packets. */
-  ids(): number[] {
-    const { exports } = this.accounting.kernel;
-    const ids: number[] = [];
-    for (let id = 0; id < exports.size(); id++) if (exports.isFlow(id)) ids.push(id);
-    return ids;
-  }
-
-  /** Numbers of flows, largest value first (`first`, `vni`: smallest), `limit` at most. Equal ones stay in order. */
+  /** Flows, largest value first (`first`, `vni`: smallest), `limit` at most. Equal ones stay in order. */
   sorted(by: FlowSort, limit = Number.POSITIVE_INFINITY): number[] {
-    const { exports } = this.accounting.kernel;
-    const number = FLOW_SORTS.indexOf(by);
+    const key = FLOW_SORTS.indexOf(by);
     const ids = this.ids();
-    const keys = Float64Array.from(ids, (id) => exports.sortKey(id, number));
+    const keys = Float64Array.from(ids, (id) => this.kernelOf(id).exports.sortKey(id % SHARE, key));
     return largest(keys, limit).map((i) => ids[i]);
   }
 
   record(id: number): FlowRecord {
-    return JSON.parse(this.accounting.kernel.flowText(id));
+    return JSON.parse(this.text(id));
   }
+
+  /** The record as a line of JSON. */
+  text(id: number): string {
+    return this.kernelOf(id).flowText(id % SHARE);
+  }
+
+  /** All flows as lines of JSON, in pieces that are valid until the next. */
+  lines(): Iterable<Uint8Array> {
+    return this.shares.length === 1 ? this.shares[0].kernel.flowLines() : mergedLines(this.shares);
+  }
+}
+
+function* mergedLines(shares: readonly Share[]): Generator<Uint8Array> {
+  const bytes = shares[0].kernel.allocateBytes(LINES + LONGEST_LINE);
+  let end = 0;
+  for (const { share, id } of entriesOf(shares)) {
+    const { exports } = share.kernel;
+    if (!exports.isFlow(id)) continue;
+    end += exports.flowText(id, bytes.byteOffset + end);
+    bytes[end++] = NEWLINE;
+    if (end < LINES) continue;
+    yield bytes.subarray(0, end);
+    end = 0;
+  }
+  if (end > 0) yield bytes.subarray(0, end);
 }

@@ -5,6 +5,7 @@ import { Interner } from './interner.ts';
 import { Tuples } from './kernel.ts';
 import type { OptionCountRecord } from './options.ts';
 import type { DirectionRecord } from './records.ts';
+import { entriesOf, type Share } from './share.ts';
 
 type Time = readonly [seconds: number, nanoseconds: number];
 
@@ -56,8 +57,7 @@ class VniSum {
 /** VNIs in the order of their first flows; untunnelled traffic is one of them. A packet counts for its innermost VNI. */
 export function vniRecords(accounting: FlowAccounting): VniRecord[] {
   accounting.settle();
-  const { kernel, paths, endpoints, optionSets, registry } = accounting;
-  const { exports, layout, words } = kernel;
+  const { shares, paths, registry } = accounting;
   const sums = new Map<string, VniSum>();
   const byPath = new Map<number, VniSum>();
   /** (sum, address kind, address): a new tuple is an endpoint not counted before. */
@@ -73,16 +73,17 @@ export function vniRecords(accounting: FlowAccounting): VniRecord[] {
     }
     return sum;
   };
-  const addEndpoints = (sum: VniSum, id: number) => {
+  const addEndpoints = (sum: VniSum, { endpoints }: Share, id: number) => {
     const level = endpoints.levels(id).at(-1);
     if (level === undefined) return;
     const pair = [level.src, level.dst].sort() as [string | null, string | null];
     sum.tunnelEndpoints.set(pair.join(' '), pair);
   };
-  const wordOf = (id: number, offset: number) => words[((exports.flow(id) >>> 0) + offset) / 4];
-  const timeOf = (id: number, offset: number): Time => [wordOf(id, offset + 4) >>> 0, wordOf(id, offset)];
-
-  for (let id = 0; id < exports.size(); id++) {
+  for (const { share, id } of entriesOf(shares)) {
+    const { exports, layout } = share.kernel;
+    const wordOf = (id: number, offset: number) =>
+      share.kernel.words[((exports.flow(id) >>> 0) + offset) / 4];
+    const timeOf = (id: number, offset: number): Time => [wordOf(id, offset + 4) >>> 0, wordOf(id, offset)];
     if (exports.packets(id, 0) + exports.packets(id, 1) === 0) continue;
     const identity = wordOf(id, layout.flowIdentity);
     const protocol = identity & 0xffff;
@@ -91,13 +92,14 @@ export function vniRecords(accounting: FlowAccounting): VniRecord[] {
     // Two halves of one conversation are one flow, and can be in one VNI: where outer VNIs differ.
     const other = exports.otherHalf(id);
     if (other < 0 || other > id || sumOf(wordOf(other, layout.flowPath)) !== sum) sum.flows++;
-    optionSets.addTo(sum.options, id);
+    share.optionSets.addTo(sum.options, id);
     const rest = wordOf(id, layout.flowRest) >>> 0;
     for (let end = 0; end < 2; end++) {
       addresses.key[0] = sum.number;
       addresses.key[1] = identity >>> 16;
       addresses.key[2] = wordOf(id, layout.flowA + 4 * end);
-      for (let i = 0; i < 3; i++) addresses.key[3 + i] = rest === 0 ? 0 : words[rest / 4 + 3 * end + i];
+      for (let i = 0; i < 3; i++)
+        addresses.key[3 + i] = rest === 0 ? 0 : share.kernel.words[rest / 4 + 3 * end + i];
       const known = addresses.size;
       if (addresses.key[1] !== 0 && addresses.intern() === known) sum.endpoints++;
     }
@@ -112,20 +114,23 @@ export function vniRecords(accounting: FlowAccounting): VniRecord[] {
       sum.packets += packets;
       sum.bytes += bytes;
       sum.outerBytes += exports.outerBytes(id, direction);
-      const share = sum.protocols.get(name);
-      if (share) {
-        share.packets += packets;
-        share.bytes += bytes;
+      const portion = sum.protocols.get(name);
+      if (portion) {
+        portion.packets += packets;
+        portion.bytes += bytes;
       } else {
         sum.protocols.set(name, { packets, bytes });
       }
       const ends = wordOf(id, layout.flowEndpoints + 4 * direction);
-      if (ends > 0) addEndpoints(sum, ends);
+      if (ends > 0) addEndpoints(sum, share, ends);
     }
   }
-  for (let i = 0; i < exports.tuples(Tuples.formerEndpoints); i++) {
-    const [path, ends] = [0, 1].map((word) => exports.tupleWord(Tuples.formerEndpoints, i, word) >>> 0);
-    addEndpoints(sumOf(path), ends);
+  for (const share of shares) {
+    const { tuples, tupleWord } = share.kernel.exports;
+    for (let i = 0; i < tuples(Tuples.formerEndpoints); i++) {
+      const [path, ends] = [0, 1].map((word) => tupleWord(Tuples.formerEndpoints, i, word) >>> 0);
+      addEndpoints(sumOf(path), share, ends);
+    }
   }
 
   const used = [...sums.values()].filter(({ packets }) => packets > 0);
@@ -139,11 +144,11 @@ export function vniRecords(accounting: FlowAccounting): VniRecord[] {
     outerBytes: sum.outerBytes,
     flows: sum.flows,
     endpoints: sum.endpoints,
-    tunnelEndpoints: [...sum.tunnelEndpoints.values()],
+    tunnelEndpoints: [...sum.tunnelEndpoints.keys()].sort().map((key) => sum.tunnelEndpoints.get(key)!),
     overhead:
       sum.outerBytes === 0 ? 0 : Math.round(((sum.outerBytes - sum.bytes) / sum.outerBytes) * 1e6) / 1e6,
     protocols: Object.fromEntries(sum.protocols),
-    options: optionSets.records(sum.options),
+    options: accounting.own.optionSets.records(sum.options),
     first: timeText(...sum.first),
     last: timeText(...sum.last),
     meaning: null,

@@ -190,6 +190,25 @@ export function start(join: bool): void {
   formerEndpoints = newInterner(2, 64);
 }
 
+/** Six words from which another instance on the same memory can read what this one has accounted. */
+export function saveState(at: usize): void {
+  store<usize>(at, directory);
+  store<u32>(at, used, 4);
+  store<usize>(at, changetype<usize>(endpoints), 8);
+  store<usize>(at, changetype<usize>(optionSets), 12);
+  store<usize>(at, changetype<usize>(otherSets), 16);
+  store<usize>(at, changetype<usize>(formerEndpoints), 20);
+}
+export function adoptState(at: usize): void {
+  directory = load<usize>(at);
+  used = load<u32>(at, 4);
+  endpoints = changetype<Interner>(load<usize>(at, 8));
+  optionSets = changetype<Interner>(load<usize>(at, 12));
+  otherSets = changetype<Interner>(load<usize>(at, 16));
+  formerEndpoints = changetype<Interner>(load<usize>(at, 20));
+  scratch = allocate(64);
+}
+
 export function setSerial(number: u64): void {
   serial = number;
 }

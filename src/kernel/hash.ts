@@ -11,7 +11,7 @@ export let m4: u64 = 0;
 export let m5: u64 = 0;
 export let m6: u64 = 0;
 
-/** Takes seven random 64-bit numbers. */
+/** Takes seven random 64-bit numbers from `at`. */
 export function seed(at: usize): void {
   m0 = load<u64>(at) | 1;
   m1 = load<u64>(at, 8) | 1;

@@ -27,26 +27,28 @@ import {
   Walked,
   WALKED,
 } from './flows';
-import { seed } from './hash';
 import { Interner } from './interner';
 import { Row, setRows, timeOf } from './walk';
 
 export {
   adjust,
+  adoptState,
   countOptions,
   firstOtherSet,
   flow,
   internEndpoints,
   loseTrack,
   reverseEndpoints,
+  saveState,
   separate,
   setSerial,
   size,
   undefer,
   withOption,
 } from './flows';
+export { seed } from './hash';
 export { allocate } from './memory';
-export { flowLines, flowText, isFlow, otherHalf, nextFlow, setNames, sortKey } from './json';
+export { flowLines, flows, flowText, isFlow, otherHalf, nextFlow, setNames, sortKey } from './json';
 export { timeOf, walk } from './walk';
 
 /** Which of `parts` equal shares of the conversations this instance keeps. */
@@ -57,12 +59,8 @@ export let touched: u32 = 0;
 /** Packets whose index slots and entries are fetched together: misses of a group overlap. */
 const GROUP: u32 = 16;
 
-/**
- * @param seeds address of seven random 64-bit numbers
- * @param rows addresses of `Row` by protocol number
- */
-export function initialize(seeds: usize, rows: usize, join: bool, ignoreVni: bool, which: u32, parts: u32): void {
-  seed(seeds);
+/** @param rows addresses of `Row` by protocol number */
+export function initialize(rows: usize, join: bool, ignoreVni: bool, which: u32, parts: u32): void {
   start(join);
   setRows(rows, ignoreVni);
   share = which;
@@ -82,13 +80,17 @@ export function accountWalked(walked: usize, from: u32, to: u32, first: f64): u3
   for (let i = from; i < to; ) {
     const end = i + GROUP < to ? i + GROUP : to;
     let sum: u32 = 0;
-    for (let j = i; j < end; j++) sum += touchIndex(changetype<Walked>(walked + j * WALKED));
     for (let j = i; j < end; j++) {
       const w = changetype<Walked>(walked + j * WALKED);
-      w.fetched = touchFlow(touchIndex(w));
+      if (isMine(w)) sum += touchIndex(w);
     }
     for (let j = i; j < end; j++) {
       const w = changetype<Walked>(walked + j * WALKED);
+      if (isMine(w)) w.fetched = touchFlow(touchIndex(w));
+    }
+    for (let j = i; j < end; j++) {
+      const w = changetype<Walked>(walked + j * WALKED);
+      if (!isMine(w)) continue;
       // Both sides of a TCP entry, or the packet itself, which is there.
       const tcp = w.fetched == 0 ? changetype<usize>(w) : w.fetched;
       sum += load<u32>(tcp) + load<u32>(tcp, 64);
@@ -122,6 +124,11 @@ export function countAs(id: u32, at: usize): void {
 /** Takes in the TCP segment of the packet at `at` for flow `id`. */
 export function segmentOf(id: u32, at: usize): void {
   takeSegment(id, changetype<Walked>(at));
+}
+
+/** Number of the first packet of flow `id`. */
+export function serialOf(id: u32): f64 {
+  return <f64>flow(id).serial;
 }
 
 /** One direction's packets, inner frames' bytes and whole frames' bytes. */

@@ -90,6 +90,13 @@ export function isFlow(id: u32): bool {
   return (f.packets0 | f.packets1 | f.packetsUpper0 | f.packetsUpper1) != 0 || other >= 0;
 }
 
+/** How many flows there are. */
+export function flows(): u32 {
+  let count: u32 = 0;
+  for (let id: u32 = 0; id < size(); id++) if (isFlow(id)) count++;
+  return count;
+}
+
 export function forwardOf(id: u32): u32 {
   return flow(id).flags & Flag.forwardBA;
 }

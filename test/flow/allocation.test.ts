@@ -106,7 +106,7 @@ it('accounts a million packets in a handful of garbage collections', async () =>
   // The smallest object takes 12 bytes.
   const usual = grown.sort((a, b) => a - b)[rounds >> 1];
   expect(usual / batch.count).toBeLessThan(4);
-  expect(accounting.kernel.exports.size()).toBeLessThanOrEqual(6 * FLOWS);
+  expect(accounting.own.kernel.exports.size()).toBeLessThanOrEqual(6 * FLOWS);
 });
 
 const directory = mkdtempSync(path.join(tmpdir(), 'tunscope-memory-'));

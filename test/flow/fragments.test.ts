@@ -188,7 +188,7 @@ it('are remembered up to a limit, and summed beyond it', () => {
   const frames = [...lists.map(([, later]) => later), ...lists.map(([first]) => first)];
   const { flows, accounting } = accounted(frames);
   expect(flows.map(({ srcPort }) => srcPort).sort()).toEqual([4000, null]);
-  expect(accounting.kernel.exports.size()).toBe(2);
+  expect(accounting.own.kernel.exports.size()).toBe(2);
 });
 
 it('are told from those of another identification', () => {
