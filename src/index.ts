@@ -38,6 +38,7 @@ export { type ProtocolKey, type RegisteredOption, Registry } from './core/regist
 export { packetTree, type TreeLine } from './core/tree.ts';
 export { CaptureError, UsageError } from './errors.ts';
 export { FlowAccounting, type VniKey } from './flow/accounting.ts';
+export { mergeFlows } from './flow/merge.ts';
 export { type FlowRecord, FlowRecords, type TcpRecord } from './flow/records.ts';
 
 export { type VniRecord, vniRecords } from './flow/vni.ts';

@@ -35,6 +35,9 @@ export async function flows(files: string[], options: FlowsOptions, context: Con
     *records() {
       for (const id of ids) yield records.record(id);
     },
+    *texts() {
+      for (const id of ids) yield records.text(id);
+    },
     columns: flowColumns(width, names),
     csv: FLOW_CSV,
   };

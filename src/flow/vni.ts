@@ -39,7 +39,8 @@ class VniSum {
   outerBytes = 0;
   flows = 0;
   endpoints = 0;
-  readonly tunnelEndpoints = new Map<string, [string | null, string | null]>();
+  /** Numbers of tunnel endpoints, by the share whose numbers they are. */
+  private readonly endsByShare = new Map<Share, Set<number>>();
   readonly protocols = new Map<string, DirectionRecord>();
   readonly options = new Map<number, number>();
   first: Time = [Number.POSITIVE_INFINITY, 0];
@@ -51,6 +52,29 @@ class VniSum {
     this.number = number;
     this.protocol = protocol;
     this.vni = vni;
+  }
+
+  ends(share: Share): Set<number> {
+    let ends = this.endsByShare.get(share);
+    if (ends === undefined) {
+      ends = new Set();
+      this.endsByShare.set(share, ends);
+    }
+    return ends;
+  }
+
+  /** Pairs of the innermost tunnels' endpoints, in the order of their texts. */
+  tunnelEndpoints(): [string | null, string | null][] {
+    const pairs = new Map<string, [string | null, string | null]>();
+    for (const [{ endpoints }, numbers] of this.endsByShare) {
+      for (const number of numbers) {
+        const level = endpoints.levels(number).at(-1);
+        if (level === undefined) continue;
+        const pair = [level.src, level.dst].sort() as [string | null, string | null];
+        pairs.set(pair.join(' '), pair);
+      }
+    }
+    return [...pairs.keys()].sort().map((text) => pairs.get(text)!);
   }
 }
 
@@ -73,42 +97,40 @@ export function vniRecords(accounting: FlowAccounting): VniRecord[] {
     }
     return sum;
   };
-  const addEndpoints = (sum: VniSum, { endpoints }: Share, id: number) => {
-    const level = endpoints.levels(id).at(-1);
-    if (level === undefined) return;
-    const pair = [level.src, level.dst].sort() as [string | null, string | null];
-    sum.tunnelEndpoints.set(pair.join(' '), pair);
-  };
+  const pathOf = ({ kernel }: Share, id: number) =>
+    kernel.words[((kernel.exports.flow(id) >>> 0) + kernel.layout.flowPath) / 4];
+
   for (const { share, id } of entriesOf(shares)) {
-    const { exports, layout } = share.kernel;
-    const wordOf = (id: number, offset: number) =>
-      share.kernel.words[((exports.flow(id) >>> 0) + offset) / 4];
-    const timeOf = (id: number, offset: number): Time => [wordOf(id, offset + 4) >>> 0, wordOf(id, offset)];
-    if (exports.packets(id, 0) + exports.packets(id, 1) === 0) continue;
-    const identity = wordOf(id, layout.flowIdentity);
+    const { exports, layout, words } = share.kernel;
+    // Its words are read where they lie: a call for each would take most of the time.
+    const base = (exports.flow(id) >>> 0) / 4;
+    const wordOf = (offset: number) => words[base + offset / 4];
+    const timeOf = (offset: number): Time => [wordOf(offset + 4) >>> 0, wordOf(offset)];
+    const counts = [0, 1].map((direction) => exports.packets(id, direction));
+    if (counts[0] + counts[1] === 0) continue;
+    const identity = wordOf(layout.flowIdentity);
     const protocol = identity & 0xffff;
     const name = protocol === NO_PROTOCOL ? 'unknown' : registry.protocols[protocol].name;
-    const sum = sumOf(wordOf(id, layout.flowPath));
+    const sum = sumOf(wordOf(layout.flowPath));
     // Two halves of one conversation are one flow, and can be in one VNI: where outer VNIs differ.
-    const other = exports.otherHalf(id);
-    if (other < 0 || other > id || sumOf(wordOf(other, layout.flowPath)) !== sum) sum.flows++;
-    share.optionSets.addTo(sum.options, id);
-    const rest = wordOf(id, layout.flowRest) >>> 0;
+    const other = wordOf(layout.flowOtherHalf) - 1;
+    if (other < 0 || other > id || sumOf(pathOf(share, other)) !== sum) sum.flows++;
+    if (wordOf(layout.flowOptionSet) !== 0) share.optionSets.addTo(sum.options, id);
+    const rest = (wordOf(layout.flowRest) >>> 0) / 4;
     for (let end = 0; end < 2; end++) {
       addresses.key[0] = sum.number;
       addresses.key[1] = identity >>> 16;
-      addresses.key[2] = wordOf(id, layout.flowA + 4 * end);
-      for (let i = 0; i < 3; i++)
-        addresses.key[3 + i] = rest === 0 ? 0 : share.kernel.words[rest / 4 + 3 * end + i];
+      addresses.key[2] = wordOf(layout.flowA + 4 * end);
+      for (let i = 0; i < 3; i++) addresses.key[3 + i] = rest === 0 ? 0 : words[rest + 3 * end + i];
       const known = addresses.size;
       if (addresses.key[1] !== 0 && addresses.intern() === known) sum.endpoints++;
     }
-    const first = timeOf(id, layout.flowFirst);
-    const last = timeOf(id, layout.flowLast);
+    const first = timeOf(layout.flowFirst);
+    const last = timeOf(layout.flowLast);
     if (before(first, sum.first)) sum.first = first;
     if (before(sum.last, last)) sum.last = last;
     for (let direction = 0; direction < 2; direction++) {
-      const packets = exports.packets(id, direction);
+      const packets = counts[direction];
       if (packets === 0) continue;
       const bytes = exports.bytes(id, direction);
       sum.packets += packets;
@@ -121,15 +143,15 @@ export function vniRecords(accounting: FlowAccounting): VniRecord[] {
       } else {
         sum.protocols.set(name, { packets, bytes });
       }
-      const ends = wordOf(id, layout.flowEndpoints + 4 * direction);
-      if (ends > 0) addEndpoints(sum, share, ends);
+      const ends = wordOf(layout.flowEndpoints + 4 * direction);
+      if (ends > 0) sum.ends(share).add(ends);
     }
   }
   for (const share of shares) {
     const { tuples, tupleWord } = share.kernel.exports;
     for (let i = 0; i < tuples(Tuples.formerEndpoints); i++) {
       const [path, ends] = [0, 1].map((word) => tupleWord(Tuples.formerEndpoints, i, word) >>> 0);
-      addEndpoints(sumOf(path), share, ends);
+      sumOf(path).ends(share).add(ends);
     }
   }
 
@@ -144,7 +166,7 @@ export function vniRecords(accounting: FlowAccounting): VniRecord[] {
     outerBytes: sum.outerBytes,
     flows: sum.flows,
     endpoints: sum.endpoints,
-    tunnelEndpoints: [...sum.tunnelEndpoints.keys()].sort().map((key) => sum.tunnelEndpoints.get(key)!),
+    tunnelEndpoints: sum.tunnelEndpoints(),
     overhead:
       sum.outerBytes === 0 ? 0 : Math.round(((sum.outerBytes - sum.bytes) / sum.outerBytes) * 1e6) / 1e6,
     protocols: Object.fromEntries(sum.protocols),
