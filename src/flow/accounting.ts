@@ -227,7 +227,7 @@ export class FlowAccounting implements PacketSink {
 
     let id: number;
     let direction: number;
-    if (later?.seen) {
+    if (later?.seen && this.isStill(later.flow, later.serial)) {
       id = later.flow;
       direction = later.direction;
       words[word.direction] = direction;
@@ -239,7 +239,7 @@ export class FlowAccounting implements PacketSink {
     } else {
       id = kernel.exports.accountOne(walked, serial);
       direction = words[word.direction];
-      later?.wait(id, direction, bytes, inside, length, seconds, nanoseconds, options);
+      later?.wait(id, this.serialOf(id), direction, bytes, inside, length, seconds, nanoseconds, options);
     }
     // Of a segment in fragments the end is not here.
     let whole = true;
@@ -249,6 +249,7 @@ export class FlowAccounting implements PacketSink {
       const datagram = this.datagramAt(view, layers, outline, layer, path);
       datagram.seen = true;
       datagram.flow = id;
+      datagram.serial = this.serialOf(id);
       datagram.direction = direction;
       datagram.tunnelEndpoints = this.beginsTunnel(layers, outline, layer) ? this.currentEndpoints() : -1;
       if (datagram.waiting !== null) this.moveWaiting(datagram, id, direction);
@@ -257,6 +258,14 @@ export class FlowAccounting implements PacketSink {
     if (isLater || id < 0 || !this.readTcp(view, layers, outline.transport)) return;
     kernel.exports.segmentOf(id, walked);
     if (!whole) kernel.exports.loseTrack(id, direction);
+  }
+
+  private serialOf(flow: number): number {
+    return flow < 0 ? -1 : this.kernel.exports.serialOf(flow);
+  }
+  /** The entry has not been given to another flow; of those that other threads keep nothing is known. */
+  private isStill(flow: number, serial: number): boolean {
+    return this.serialOf(flow) === serial;
   }
 
   /** 0: layer `layer` holds no fragment, 1: a first one, 2: a later one. */
@@ -296,8 +305,9 @@ export class FlowAccounting implements PacketSink {
   private moveWaiting(datagram: Datagram, to: number, direction: number): void {
     const { exports } = this.kernel;
     const waiting = datagram.waiting!;
-    const { flow, packets, outerBytes } = waiting;
+    const { packets, outerBytes } = waiting;
     datagram.waiting = null;
+    const flow = this.isStill(waiting.flow, waiting.serial) ? waiting.flow : -1;
     const bytes = datagram.tunnelEndpoints >= 0 ? waiting.innerBytes : waiting.bytes;
     if (to >= 0) {
       exports.adjust(to, direction, packets, bytes, outerBytes);

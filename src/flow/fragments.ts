@@ -15,6 +15,7 @@ const MAXIMUM = 4096;
 /** Where fragments that wait for their datagram's first one were accounted meanwhile. */
 export interface Waiting {
   readonly flow: number;
+  readonly serial: number;
   readonly direction: number;
   packets: number;
   /** Packets by set of options. */
@@ -34,6 +35,8 @@ export class Datagram {
   seen = false;
   /** Its flow, -1 where another thread keeps that; its direction. */
   flow = -1;
+  /** Number of that flow's first packet: after a time-out its entry may be another's. */
+  serial = 0;
   direction = 0;
   /** Endpoints of the tunnels that the first fragment turned out to begin, -1 where it began none. */
   tunnelEndpoints = -1;
@@ -42,6 +45,7 @@ export class Datagram {
   /** A later fragment came before the first and was accounted as the arguments say. */
   wait(
     flow: number,
+    serial: number,
     direction: number,
     bytes: number,
     innerBytes: number,
@@ -52,6 +56,7 @@ export class Datagram {
   ): void {
     this.waiting ??= {
       flow,
+      serial,
       direction,
       packets: 0,
       options: new Map(),

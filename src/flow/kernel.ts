@@ -51,6 +51,10 @@ interface Exports {
   outerBytes(flow: number, direction: number): number;
   isFlow(flow: number): number;
   flows(): number;
+  liveFlows(): number;
+  isOutOfOrder(): number;
+  findTimedOut(idle: number, active: number, looks: number, to: number, room: number): number;
+  remove(flow: number): void;
   sortKey(flow: number, by: number): number;
   setNames(protocols: number, tunnels: number): void;
   flowText(flow: number, to: number): number;

@@ -98,7 +98,14 @@ export class FlowRecords {
     for (const { share, id } of entriesOf(this.shares)) {
       if (share.kernel.exports.isFlow(id)) ids.push(numbers.get(share)! + id);
     }
+    // Entries that were used again after a time-out are not in order.
+    if (this.shares.some(({ kernel }) => kernel.exports.isOutOfOrder()))
+      ids.sort((a, b) => this.serialOf(a) - this.serialOf(b));
     return ids;
+  }
+
+  private serialOf(number: number): number {
+    return this.kernelOf(number).exports.serialOf(number % SHARE);
   }
 
   private kernelOf(number: number): Kernel {

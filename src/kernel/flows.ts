@@ -8,7 +8,7 @@
 import { m0, m1, m2, m3, m4, mix, tagOf } from './hash';
 import { equals, intern, Interner, newInterner, tuple } from './interner';
 import { allocate } from './memory';
-import { clear, lose, newTcp, segment, split } from './tcp';
+import { clear, freeTcp, lose, newTcp, segment, split } from './tcp';
 
 /** Address kinds from here on (IPv6, then Ethernet) have words beyond the first. */
 const FIRST_LONG_KIND: u32 = 2 << 16;
@@ -133,6 +133,8 @@ export namespace Flag {
   export const deferred: u32 = 4;
   /** Has more sets of options than the first. */
   export const moreOptions: u32 = 8;
+  /** An entry that waits to be used again. */
+  export const removed: u32 = 16;
 }
 
 const SEGMENT_BITS: u32 = 13;
@@ -141,6 +143,13 @@ const SEGMENT: u32 = 1 << SEGMENT_BITS;
 /** Addresses of segments; room for 2^29 entries, more than 4 GiB hold. */
 let directory: usize = 0;
 let used: u32 = 0;
+/** Entries in use. */
+export let live: u32 = 0;
+/** First of the removed entries + 1, which are linked by `otherHalf`, and of the further words of addresses. */
+let free: u32 = 0;
+let freeRest: usize = 0;
+/** Entries were used again: their order is no longer that of first packets. */
+export let outOfOrder: bool = false;
 let restFrom: usize = 0;
 let restTo: usize = 0;
 
@@ -315,8 +324,15 @@ function find(w: Walked): i32 {
 }
 
 function append(w: Walked): u32 {
-  const id = used++;
-  if ((id & (SEGMENT - 1)) == 0) store<u32>(directory + ((id >>> SEGMENT_BITS) << 2), <u32>allocate(<usize>FLOW * SEGMENT));
+  if (++live > indexMask - (indexMask >>> 2)) growIndex();
+  const reused = free;
+  const id = reused == 0 ? used++ : reused - 1;
+  if (reused != 0) {
+    const f = flow(id);
+    free = f.otherHalf;
+    memory.fill(changetype<usize>(f), 0, FLOW);
+    outOfOrder = true;
+  } else if ((id & (SEGMENT - 1)) == 0) store<u32>(directory + ((id >>> SEGMENT_BITS) << 2), <u32>allocate(<usize>FLOW * SEGMENT));
   const f = flow(id);
   memory.copy(changetype<usize>(f), changetype<usize>(w), 20);
   f.endpoints0 = -1;
@@ -324,17 +340,25 @@ function append(w: Walked): u32 {
   f.serial = serial;
   if (w.direction == 1) f.flags = Flag.forwardBA;
   if (w.identity >= FIRST_LONG_KIND) {
-    if (restFrom == restTo) {
-      restFrom = allocate(24 << 13);
-      restTo = restFrom + (24 << 13);
-    }
-    f.rest = restFrom;
-    memory.copy(restFrom, changetype<usize>(w) + offsetof<Walked>('restA0'), 24);
-    restFrom += 24;
+    f.rest = newRest();
+    memory.copy(f.rest, changetype<usize>(w) + offsetof<Walked>('restA0'), 24);
   }
-  if (used > indexMask - (indexMask >>> 2)) growIndex();
   put(index, indexMask, w.tag, id + 1);
   return id;
+}
+
+function newRest(): usize {
+  if (freeRest != 0) {
+    const at = freeRest;
+    freeRest = load<usize>(at);
+    return at;
+  }
+  if (restFrom == restTo) {
+    restFrom = allocate(24 << 13);
+    restTo = restFrom + (24 << 13);
+  }
+  restFrom += 24;
+  return restFrom - 24;
 }
 
 function put(table: usize, mask: u32, tag: u32, value: u32): void {
@@ -526,14 +550,36 @@ export function countOptions(id: u32, set: u32, packets: i32): void {
   const known = otherSets.used;
   const pair = intern(otherSets, scratch, 2);
   const at = tuple(otherSets, pair);
-  store<u32>(at, load<u32>(at, 8) + packets, 8);
-  if (pair < known) return;
+  const before = load<u32>(at, 8);
+  store<u32>(at, before + packets, 8);
+  // The tuple of a removed flow, found again, is in no list; see `forgetOptions`.
+  if (pair < known && before != ABSENT) return;
+  if (before == ABSENT) store<u32>(at, packets, 8);
+  store<u32>(at, 0, 12);
   store<u32>(scratch, 0, 4);
   const head = intern(otherSets, scratch, 2);
   const list = tuple(otherSets, head);
   const last = load<u32>(list, 8);
   store<u32>(last == 0 ? list : tuple(otherSets, last - 1), pair + 1, 12);
   store<u32>(list, pair + 1, 8);
+}
+
+const ABSENT: u32 = 0xffffffff;
+
+/** Empties the list of a flow's further sets. */
+function forgetOptions(id: u32): void {
+  let next = firstOtherSet(id);
+  if (next == 0) return;
+  store<u32>(scratch, id);
+  store<u32>(scratch, 0, 4);
+  const list = tuple(otherSets, intern(otherSets, scratch, 2));
+  store<u64>(list, 0, 8);
+  while (next != 0) {
+    const at = tuple(otherSets, next - 1);
+    next = load<u32>(at, 12);
+    store<u32>(at, ABSENT, 8);
+    store<u32>(at, 0, 12);
+  }
 }
 
 /** Number + 1 of the first of a flow's further sets, 0 for none. */
@@ -740,18 +786,21 @@ function part(id: u32, direction: u32): void {
   const other = flow(id).otherHalf - 1;
   separate(id);
   const o = flow(other);
-  const w = changetype<Walked>(scratchWalked());
-  memory.copy(changetype<usize>(w), changetype<usize>(o), 20);
-  if (o.rest != 0) memory.copy(changetype<usize>(w) + offsetof<Walked>('restA0'), o.rest, 24);
-  w.status = Status.portless; // in order already
-  order(w);
+  const w = keyOf(other);
   offer(other, halfTag(w.conversation, <u32>endpointsOf(o, direction), direction), direction, w);
 }
 
-let partWalked: usize = 0;
-function scratchWalked(): usize {
-  if (partWalked == 0) partWalked = allocate(WALKED);
-  return partWalked;
+let keyWalked: usize = 0;
+/** The key of an entry, in a place that is used again. */
+function keyOf(id: u32): Walked {
+  if (keyWalked == 0) keyWalked = allocate(WALKED);
+  const f = flow(id);
+  const w = changetype<Walked>(keyWalked);
+  memory.copy(keyWalked, changetype<usize>(f), 20);
+  if (f.rest != 0) memory.copy(keyWalked + offsetof<Walked>('restA0'), f.rest, 24);
+  w.status = Status.portless; // in order already
+  order(w);
+  return w;
 }
 
 /** Undoes what `join` did to `id`. */
@@ -769,3 +818,110 @@ function apart(half: u32, younger: u32): void {
   setForward(f, direction);
   if (half == younger && f.tcp != 0) f.tcp = split(f.tcp, direction);
 }
+
+// The life of flows: entries that have timed out are found, read by the host, and removed.
+
+/** Where the search for timed-out entries goes on. */
+let swept: u32 = 0;
+
+/** True where the entry has packets, or is half of one that has. */
+function isLive(f: Flow): bool {
+  return (f.flags & Flag.removed) == 0;
+}
+
+/**
+ * Looks at up to `looks` entries, from where the last call stopped and round again, for those whose last packet came
+ * before `idle` or whose first came before `active`. Stores at most `room` of their numbers at `to`; returns how many.
+ */
+export function timedOut(idle: u64, active: u64, looks: u32, to: usize, room: u32): u32 {
+  let found: u32 = 0;
+  for (let i: u32 = 0; i < looks && i < used && found < room; i++) {
+    if (swept >= used) swept = 0;
+    const id = swept++;
+    const f = flow(id);
+    if (!isLive(f) || (f.flags & Flag.timed) == 0) continue;
+    const other = f.otherHalf == 0 ? f : flow(f.otherHalf - 1);
+    // Of two halves the earlier stands for both.
+    if (f.otherHalf != 0 && f.otherHalf - 1 < id) continue;
+    const last = other.last > f.last ? other.last : f.last;
+    const first = other.first < f.first ? other.first : f.first;
+    if (last >= idle && first >= active) continue;
+    store<u32>(to + (<usize>found << 2), id);
+    found++;
+  }
+  return found;
+}
+
+/** Removes an entry and its other half. What they hold is used for other flows. */
+export function remove(id: u32): void {
+  const other = flow(id).otherHalf;
+  if (other != 0) {
+    const o = flow(other - 1);
+    if (o.tcp == flow(id).tcp) o.tcp = 0;
+    removeOne(other - 1);
+  }
+  removeOne(id);
+  if (waiting > 4096 && waiting > 2 * live) sweepHalves();
+}
+
+function removeOne(id: u32): void {
+  const f = flow(id);
+  unlink(keyOf(id).tag, id + 1);
+  forgetOptions(id);
+  if (f.tcp != 0) freeTcp(f.tcp);
+  if (f.rest != 0) {
+    store<usize>(f.rest, freeRest);
+    freeRest = f.rest;
+  }
+  memory.fill(changetype<usize>(f), 0, FLOW);
+  f.flags = Flag.removed;
+  f.otherHalf = free;
+  free = id + 1;
+  live--;
+}
+
+/** Takes an entry out of the index; those that a search for them would miss then move up. */
+function unlink(tag: u32, value: u32): void {
+  let slot = tag & indexMask;
+  while (load<u32>(index + (<usize>slot << 3), 4) != value) slot = (slot + 1) & indexMask;
+  let hole = slot;
+  while (true) {
+    slot = (slot + 1) & indexMask;
+    const at = index + (<usize>slot << 3);
+    if (load<u32>(at, 4) == 0) break;
+    const home = load<u32>(at) & indexMask;
+    if (((slot - home) & indexMask) < ((slot - hole) & indexMask)) continue;
+    store<u64>(index + (<usize>hole << 3), load<u64>(at));
+    hole = slot;
+  }
+  store<u64>(index + (<usize>hole << 3), 0);
+}
+
+/** Makes the table of halves anew, with those alone that still wait. */
+function sweepHalves(): void {
+  const old = halves;
+  const oldMask = halvesMask;
+  // Where the table was, there is no use for its room: another one is kept to change places with.
+  if (spareHalves == 0 || spareMask != oldMask) {
+    spareHalves = allocate((<usize>oldMask + 1) << 3);
+    spareMask = oldMask;
+  }
+  halves = spareHalves;
+  waiting = 0;
+  for (let i: usize = 0; i <= <usize>oldMask; i++) {
+    const value = load<u32>(old + (i << 3), 4);
+    if (value == 0) continue;
+    const id = (value & 0x7fffffff) - 1;
+    const direction = value >>> 31;
+    const f = flow(id);
+    if (!isLive(f) || f.otherHalf != 0 || endpointsOf(f, direction) < 0) continue;
+    const tag = halfTag(keyOf(id).conversation, <u32>endpointsOf(f, direction), direction);
+    if (tag != load<u32>(old + (i << 3))) continue;
+    waiting++;
+    put(halves, halvesMask, tag, value);
+  }
+  memory.fill(old, 0, (<usize>oldMask + 1) << 3);
+  spareHalves = old;
+}
+let spareHalves: usize = 0;
+let spareMask: u32 = 0;

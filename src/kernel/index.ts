@@ -12,6 +12,9 @@ import {
   setSerial,
   start,
   takeSegment,
+  live,
+  outOfOrder,
+  timedOut,
   Status,
   bytesOf,
   endpoints,
@@ -45,6 +48,7 @@ export {
   size,
   undefer,
   withOption,
+  remove,
 } from './flows';
 export { seed } from './hash';
 export { allocate } from './memory';
@@ -197,3 +201,14 @@ export const flowOptionSet = offsetof<Flow>('optionSet');
 export const flowOptionPackets = offsetof<Flow>('optionPackets');
 export const flowRest = offsetof<Flow>('rest');
 export const rowSize = offsetof<Row>();
+
+/** Numbers of timed-out flows; see `timedOut`. Times are whole seconds: flows with packets since then stay. */
+export function findTimedOut(idle: f64, active: f64, looks: u32, to: usize, room: u32): u32 {
+  return timedOut(timeOf(idle, 0), timeOf(active, 0), looks, to, room);
+}
+export function liveFlows(): u32 {
+  return live;
+}
+export function isOutOfOrder(): bool {
+  return outOfOrder;
+}

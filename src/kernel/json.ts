@@ -73,7 +73,8 @@ export function setNames(protocols: usize, tunnels: usize): void {
 
 /** The other half of the flow, -1 where there is none. */
 export function otherHalf(id: u32): i32 {
-  return <i32>flow(id).otherHalf - 1;
+  const f = flow(id);
+  return (f.flags & Flag.removed) != 0 ? -1 : <i32>f.otherHalf - 1;
 }
 
 /** Entry of the flow's packets in `direction`. */
@@ -84,9 +85,10 @@ export function half(id: u32, direction: u32): u32 {
 
 /** Entries that lost all their packets are no flows, and of two halves of one the earlier stands for both. */
 export function isFlow(id: u32): bool {
+  const f = flow(id);
+  if ((f.flags & Flag.removed) != 0) return false;
   const other = otherHalf(id);
   if (other >= 0 && <u32>other < id) return false;
-  const f = flow(id);
   return (f.packets0 | f.packets1 | f.packetsUpper0 | f.packetsUpper1) != 0 || other >= 0;
 }
 

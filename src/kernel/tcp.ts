@@ -120,8 +120,24 @@ let entriesTo: usize = 0;
 let troublesFrom: usize = 0;
 let troublesTo: usize = 0;
 
+/** Entries given back, linked by their first words; those with counts keep theirs. */
+let freed: usize = 0;
+
+/** Gives an entry back. */
+export function freeTcp(entry: usize): void {
+  clear(entry);
+  store<usize>(entry, freed);
+  freed = entry;
+}
+
 /** Address of a new entry. */
 export function newTcp(): usize {
+  if (freed != 0) {
+    const at = freed;
+    freed = load<usize>(at);
+    store<usize>(at, 0);
+    return at;
+  }
   if (entriesFrom + ENTRY > entriesTo) {
     entriesFrom = allocate(BLOCK);
     entriesTo = entriesFrom + BLOCK;

@@ -1,0 +1,96 @@
+/** How long flows live: time-outs as in NetFlow, and a bound on their number, so that a week's run keeps its memory. */
+import type { FlowAccounting } from './accounting.ts';
+
+export interface Lifetime {
+  /** Seconds without a packet after which a flow is over. */
+  readonly idle?: number | undefined;
+  /** Seconds after its first packet after which a flow is reported, and what follows is another. */
+  readonly active?: number | undefined;
+  /** Flows kept at most; those that have been idle longest make room. */
+  readonly maxFlows?: number | undefined;
+}
+
+export type FlowEnd = 'idle' | 'active' | 'evicted';
+
+/** Entries looked at in one go: a sweep of a million takes sixteen batches, some milliseconds each. */
+const LOOKS = 1 << 16;
+/** Ended flows handled in one go. */
+const ROOM = 4096;
+/** What is left when flows have made room, so that they need not for every batch. */
+const LEFT = 0.9;
+/** Flows looked at to guess which tenth has been idle longest. */
+const SAMPLE = 2048;
+
+export class FlowLifetime {
+  /** Flows that made room. */
+  evicted = 0;
+  private readonly accounting: FlowAccounting;
+  private readonly lifetime: Lifetime;
+  private readonly end: (id: number, reason: FlowEnd) => void;
+  private readonly found: number;
+
+  /** @param end told of each flow that ends, which is still there to be read */
+  constructor(accounting: FlowAccounting, lifetime: Lifetime, end: (id: number, reason: FlowEnd) => void) {
+    this.accounting = accounting;
+    this.lifetime = lifetime;
+    this.end = end;
+    this.found = accounting.own.kernel.allocate(4 * ROOM);
+  }
+
+  /** Ends flows whose time is over at `now`, in seconds of the capture's clock; to be called between batches. */
+  sweep(now: number): void {
+    const { idle, active, maxFlows } = this.lifetime;
+    if (idle !== undefined) this.endBefore(now - idle, 0, LOOKS, 'idle');
+    if (active !== undefined) this.endBefore(0, now - active, LOOKS, 'active');
+    const { exports } = this.accounting.own.kernel;
+    if (maxFlows === undefined || exports.liveFlows() <= maxFlows) return;
+    const keep = Math.floor(maxFlows * LEFT);
+    // A sample can be wrong: what it leaves too much goes in the next round, with the last one taking all it finds.
+    for (let round = 0; round < 4 && exports.liveFlows() > maxFlows; round++) {
+      const before = round < 3 ? this.quantile(1 - keep / exports.liveFlows()) : Number.POSITIVE_INFINITY;
+      this.evicted += this.endBefore(before, 0, exports.size(), 'evicted', exports.liveFlows() - keep);
+    }
+  }
+
+  /** Ends flows without a packet since `idle`, or that began before `active`. Returns how many. */
+  private endBefore(
+    idle: number,
+    active: number,
+    looks: number,
+    reason: FlowEnd,
+    most = Number.POSITIVE_INFINITY,
+  ): number {
+    const { kernel } = this.accounting.own;
+    let ended = 0;
+    for (let left = looks; left > 0 && ended < most; left -= LOOKS) {
+      const count = kernel.exports.findTimedOut(
+        idle,
+        active,
+        Math.min(left, LOOKS),
+        this.found,
+        Math.min(ROOM, most - ended),
+      );
+      const ids = kernel.refresh().slice(this.found / 4, this.found / 4 + count);
+      for (const id of ids) {
+        this.end(id, reason);
+        kernel.exports.remove(id);
+      }
+      ended += count;
+    }
+    return ended;
+  }
+
+  /** Second before which that part of the flows had its last packet, by a sample. */
+  private quantile(part: number): number {
+    const { kernel } = this.accounting.own;
+    const { exports, layout } = kernel;
+    const words = kernel.refresh();
+    const step = Math.max(1, Math.floor(exports.size() / SAMPLE));
+    const lasts: number[] = [];
+    for (let id = 0; id < exports.size(); id += step) {
+      if (exports.isFlow(id)) lasts.push(words[((exports.flow(id) >>> 0) + layout.flowLast + 4) / 4] >>> 0);
+    }
+    lasts.sort((a, b) => a - b);
+    return (lasts[Math.floor(part * lasts.length)] ?? 0) + 1;
+  }
+}
