@@ -4,7 +4,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import packageJson from '../package.json' with { type: 'json' };
 import type { Context } from '../src/commands/context.ts';
 import { printable } from '../src/core/text.ts';
-import { CaptureError, Interrupted, UsageError } from '../src/errors.ts';
+import { CaptureError, Interrupted, MemoryError, UsageError } from '../src/errors.ts';
 import { FLOW_SORTS, VNI_SORTS } from '../src/sorts.ts';
 
 function positive(text: string): number {
@@ -160,7 +160,7 @@ async function main(abort: AbortController): Promise<number> {
       process.stderr.write(`tunscope: ${printable(error.message)}\n`);
       return 2;
     }
-    if (error instanceof CaptureError) {
+    if (error instanceof CaptureError || error instanceof MemoryError) {
       process.stderr.write(`tunscope: ${printable(error.message)}\n`);
       return 1;
     }

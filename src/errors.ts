@@ -13,6 +13,11 @@ export class CaptureError extends Error {
   }
 }
 
+/** There is not enough memory for what was asked. One line, exit status 1. */
+export class MemoryError extends Error {
+  override readonly name = 'MemoryError';
+}
+
 /** The user gave up before the first byte of the input came: there is nothing to print. */
 export class Interrupted extends Error {
   override readonly name = 'Interrupted';

@@ -11,6 +11,7 @@ import type { Field, FieldValue } from '../core/field.ts';
 import { Stop } from '../core/layers.ts';
 import type { FlowRoles } from '../core/outline.ts';
 import type { Protocol } from '../core/protocol.ts';
+import { MemoryError } from '../errors.ts';
 
 /** What the kernel asks of its host; see src/kernel/json.ts. */
 export interface KernelHost {
@@ -62,6 +63,13 @@ interface Exports {
   nextFlow: { value: number };
   tupleWord(table: number, id: number, word: number): number;
   tuples(table: number): number;
+}
+
+/** What the kernel ends with when its memory is used up: it traps. */
+function explained(error: unknown): unknown {
+  return error instanceof WebAssembly.RuntimeError
+    ? new MemoryError('the flows take more than 4 GiB, or than this machine has; bound them with --max-flows')
+    : error;
 }
 
 /** Interned tuples, by the numbers that `tupleWord` takes. */
@@ -162,7 +170,11 @@ export class Kernel {
 
   /** Bytes in the kernel's memory, zeroed; never given back. */
   allocate(bytes: number): number {
-    return this.exports.allocate(bytes) >>> 0;
+    try {
+      return this.exports.allocate(bytes) >>> 0;
+    } catch (error) {
+      throw explained(error);
+    }
   }
 
   /** Follows the memory's growth: addresses got since the last call are in `words` then. */
@@ -303,22 +315,26 @@ export class Kernel {
       this.walkedFrom = 0;
       this.walkedTo = 0;
     }
-    for (let i = from; i < to; ) {
-      if (i >= this.walkedTo) {
-        this.walkedFrom = i;
-        this.walkedTo = Math.min(i + WALK_AHEAD, to);
-        // The kernel adds the packet's index: in 32 bits, this wraps around to the beginning of its room.
-        this.words[batchAt / 4 + 8] = walkedAt - i * size;
-        stops[Stop.truncated] += exports.walk(batchAt, i, this.walkedTo);
+    try {
+      for (let i = from; i < to; ) {
+        if (i >= this.walkedTo) {
+          this.walkedFrom = i;
+          this.walkedTo = Math.min(i + WALK_AHEAD, to);
+          // The kernel adds the packet's index: in 32 bits, this wraps around to the beginning of its room.
+          this.words[batchAt / 4 + 8] = walkedAt - i * size;
+          stops[Stop.truncated] += exports.walk(batchAt, i, this.walkedTo);
+        }
+        const next = exports.accountWalked(
+          walkedAt - this.walkedFrom * size,
+          i,
+          this.walkedTo,
+          serial + i - from,
+        );
+        if (next < this.walkedTo) return next;
+        i = next;
       }
-      const next = exports.accountWalked(
-        walkedAt - this.walkedFrom * size,
-        i,
-        this.walkedTo,
-        serial + i - from,
-      );
-      if (next < this.walkedTo) return next;
-      i = next;
+    } catch (error) {
+      throw explained(error);
     }
     return to;
   }

@@ -94,3 +94,8 @@ describe('paths', () => {
     expect(paths.sameShape(NO_PATH, path([a, 1]))).toBe(false);
   });
 });
+
+it('says what to do when its memory is used up', () => {
+  const { own } = account([frame(17, { src: '10.0.0.1', dst: '10.0.0.2' }, udp(1, 2))]).accounting;
+  expect(() => own.kernel.allocate(0xffff0000)).toThrow(/4 GiB.*--max-flows/);
+});
