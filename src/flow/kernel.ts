@@ -66,8 +66,8 @@ interface Exports {
 }
 
 /** What the kernel ends with when its memory is used up: it traps. */
-function explained(error: unknown): unknown {
-  return error instanceof WebAssembly.RuntimeError
+export function explained(error: unknown): unknown {
+  return (error as Error).name === 'RuntimeError'
     ? new MemoryError('the flows take more than 4 GiB, or than this machine has; bound them with --max-flows')
     : error;
 }

@@ -4,7 +4,7 @@ import type { PacketBatch } from '../capture/batch.ts';
 import type { PacketSink } from '../pipeline.ts';
 import type { FlowAccounting, VniKey } from './accounting.ts';
 import { EXCHANGE_BYTES, Exchange, MAXIMUM_PACKETS, MAXIMUM_THREADS } from './exchange.ts';
-import type { Common } from './kernel.ts';
+import { type Common, explained } from './kernel.ts';
 
 /** What a worker is started with. */
 export interface WorkerTask {
@@ -84,7 +84,7 @@ export class ParallelAccounting implements PacketSink {
   }
 
   private check(): void {
-    if (this.failure !== null) throw this.failure;
+    if (this.failure !== null) throw explained(this.failure);
   }
 
   private async work(until: () => boolean): Promise<void> {

@@ -7,7 +7,6 @@ declare namespace WebAssembly {
     constructor(descriptor: { initial: number; maximum: number; shared: boolean });
     readonly buffer: SharedArrayBuffer;
   }
-  class RuntimeError extends Error {}
   class Global {
     value: number;
   }
