@@ -5,13 +5,15 @@
 
 /** Where the address of the heap's end is kept; whoever makes the memory stores its first value there. */
 const TOP: usize = 64;
+/** Bytes behind the last that may be read: headers are fetched, and numbers read four bytes at a time, past a frame's end. */
+const SLACK: u64 = 256;
 /** Pages (64 KiB) by which the memory grows at least; untouched ones cost address space only. */
 const GROWTH: u64 = 256;
 
 export function allocate(size: usize): usize {
   const wanted = (size + 63) & ~(<usize>63);
   const at = <usize>atomic.add<u32>(TOP, <u32>wanted);
-  const end = <u64>at + <u64>wanted;
+  const end = <u64>at + <u64>wanted + SLACK;
   const have = <u64>memory.size() << 16;
   if (end > have) {
     const pages = (end - have + 0xffff) >> 16;

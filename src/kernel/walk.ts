@@ -113,10 +113,26 @@ export class Batch {
   walked: usize;
 }
 
+/** Packets whose headers are fetched together: misses of a group overlap. */
+const AHEAD: u32 = 16;
+/** Keeps loads that are made for their cache lines alone from being optimised away. */
+export let fetched: u32 = 0;
+
+/** Reads a byte of each of the first three cache lines: outer headers, tunnel, inner headers. */
+function fetch(batch: Batch, from: u32, to: u32): void {
+  let sum: u32 = 0;
+  for (let i = from; i < to; i++) {
+    const frame = batch.bytes + load<u32>(batch.offset + (<usize>i << 2));
+    sum += <u32>load<u8>(frame) + <u32>load<u8>(frame, 64) + <u32>load<u8>(frame, 128);
+  }
+  fetched += sum;
+}
+
 /** Walks the packets [from, to) of a batch. Returns how many of them are cut right behind their last header. */
 export function walk(batch: Batch, from: u32, to: u32): u32 {
   let truncated: u32 = 0;
   for (let i = from; i < to; i++) {
+    if (((i - from) & (AHEAD - 1)) == 0) fetch(batch, i, i + AHEAD < to ? i + AHEAD : to);
     const four = <usize>i << 2;
     const eight = <usize>i << 3;
     const w = changetype<Walked>(batch.walked + <usize>i * WALKED);
