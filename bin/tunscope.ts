@@ -41,12 +41,13 @@ function captureCommand(program: Command, name: string, summary: string): Comman
       `${summary}.\nCAPTURE is a pcap or pcapng file, also gzip, zstd or lz4, or - for standard input; several are merged by time.`,
     )
     .argument('[CAPTURE...]')
+    .option('-Y, --filter <expression>', "only packets that match, in Wireshark's display filter language")
     .option(
       '-d, --decode-as <rule>',
       'take a port for a protocol, e.g. udp.port==6082,geneve (repeatable)',
       collect,
     )
-    .option('-c, --count <packets>', 'stop after this many packets', count)
+    .option('-c, --count <packets>', 'stop after this many packets (that match)', count)
     .option('--duration <seconds>', 'stop after this much capture time', positive);
   return withFormats(command)
     .option('--limit <records>', 'print at most this many', count)
@@ -105,6 +106,7 @@ function build(context: Context, finish: (status: number) => void): Command {
     .addOption(
       new Option('--sort <key>', 'order: largest first; first and vni smallest first').choices(FLOW_SORTS),
     )
+    .option('--by <fields>', 'group packets by the values of fields instead, e.g. geneve.vni,ovn.egress_port')
     .action(async (files, options) =>
       finish(await (await import('../src/commands/flows.ts')).flows(files, options, context)),
     );
@@ -157,7 +159,8 @@ async function main(abort: AbortController): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (error instanceof UsageError) {
-      process.stderr.write(`tunscope: ${printable(error.message)}\n`);
+      const lines = [`tunscope: ${error.message}`, ...error.excerpt];
+      process.stderr.write(lines.map((line) => `${printable(line)}\n`).join(''));
       return 2;
     }
     if (error instanceof CaptureError || error instanceof MemoryError) {

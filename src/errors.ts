@@ -1,6 +1,12 @@
 /** The user asked for something that cannot be done. One line, exit status 2. */
 export class UsageError extends Error {
-  override readonly name = 'UsageError';
+  override readonly name: string = 'UsageError';
+  /** Lines to print below the message: the place in what the user wrote. */
+  readonly excerpt: readonly string[];
+  constructor(message: string, excerpt: readonly string[] = []) {
+    super(message);
+    this.excerpt = excerpt;
+  }
 }
 
 /** A capture cannot be opened or read at all (missing, unreadable, not a capture). One line, exit status 1. */

@@ -37,6 +37,14 @@ export {
 export { type ProtocolKey, type RegisteredOption, Registry } from './core/registry.ts';
 export { packetTree, type TreeLine } from './core/tree.ts';
 export { CaptureError, UsageError } from './errors.ts';
+export {
+  Catalog,
+  compileFilter,
+  compileReader,
+  type FieldReader,
+  type Filter,
+  FilterError,
+} from './filter/index.ts';
 export { FlowAccounting, type VniKey } from './flow/accounting.ts';
 export { mergeFlows } from './flow/merge.ts';
 export { type FlowRecord, FlowRecords, type TcpRecord } from './flow/records.ts';

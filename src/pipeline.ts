@@ -43,7 +43,9 @@ export interface SummaryRecord {
 export interface RunOptions {
   /** Ends the run between batches, or while waiting for one. */
   readonly signal?: AbortSignal | undefined;
-  /** Packets to stop after. */
+  /** Packets that do not match are as if they were not there, but for their numbers. Asked of walked packets. */
+  readonly filter?: ((packet: Packet) => boolean) | undefined;
+  /** Packets to stop after, those that match where there is a filter. */
   readonly count?: number | undefined;
   /** Seconds of capture time, from the first packet, to stop after. */
   readonly duration?: number | undefined;
@@ -63,6 +65,7 @@ class PacketLoop {
   private readonly sink: PacketSink;
   private readonly count: number;
   private readonly duration: number;
+  private readonly filter: ((packet: Packet) => boolean) | null;
   private until = Number.NaN;
   private roots = new Int32Array(0);
   private packet: Packet | null = null;
@@ -80,11 +83,12 @@ class PacketLoop {
     this.sink = sink;
     this.count = options.count ?? Number.POSITIVE_INFINITY;
     this.duration = options.duration ?? Number.POSITIVE_INFINITY;
+    this.filter = options.filter ?? null;
     this.done = this.count === 0;
   }
 
   batch(batch: PacketBatch): void {
-    const { capture, dissector, roles, sink, stops } = this;
+    const { capture, dissector, filter, roles, sink, stops } = this;
     const { interfaces } = capture;
     if (this.roots.length < interfaces.length)
       this.roots = Int32Array.from(interfaces, ({ linkType }) => dissector.root(linkType));
@@ -101,25 +105,33 @@ class PacketLoop {
     packet.batch = batch;
     const { view, offset, captured, length, interfaceIndex } = batch;
     const end = this.within(batch);
-    for (let i = 0; i < end; i++) this.bytes += length[i];
-    for (let i = 0; ; i++) {
-      if (sink.take !== undefined) i = sink.take(batch, i, end, roots, stops);
+    if (filter === null) for (let i = 0; i < end; i++) this.bytes += length[i];
+    const most = this.count - this.packets;
+    let matching = 0;
+    for (let i = 0; matching < most; i++) {
+      if (filter === null && sink.take !== undefined) i = sink.take(batch, i, end, roots, stops);
       if (i >= end) break;
       const start = offset[i];
       const which = interfaceIndex[i];
       dissector.walk(view, start, captured[i], length[i], roots[which], layers);
       outline.read(layers, roles, start);
-      stops[layers.stop]++;
       packet.index = i;
       packet.interface = interfaces[which];
+      if (filter !== null) {
+        if (!filter(packet)) continue;
+        matching++;
+        this.bytes += length[i];
+      }
+      stops[layers.stop]++;
       sink.packet(packet);
     }
-    this.packets += end;
+    this.packets += filter === null ? end : matching;
+    this.done ||= this.packets === this.count;
   }
 
   /** How many packets of the batch the run's limits allow. */
   private within(batch: PacketBatch): number {
-    let end = Math.min(batch.count, this.count - this.packets);
+    let end = this.filter === null ? Math.min(batch.count, this.count - this.packets) : batch.count;
     if (this.duration !== Number.POSITIVE_INFINITY && end > 0) {
       if (Number.isNaN(this.until))
         this.until = batch.seconds[0] + batch.nanoseconds[0] / 1e9 + this.duration;
@@ -127,7 +139,7 @@ class PacketLoop {
       while (i < end && batch.seconds[i] + batch.nanoseconds[i] / 1e9 <= this.until) i++;
       end = i;
     }
-    this.done = end < batch.count || this.packets + end === this.count;
+    this.done = end < batch.count;
     return end;
   }
 }

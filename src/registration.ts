@@ -7,10 +7,7 @@ import { UsageError } from './errors.ts';
 const DECODE_AS = /^([a-z0-9_.]+)==(\d+),([a-z0-9_.-]+)$/;
 
 /** @param decodeAs rules as for `-d`: `udp.port==6082,geneve` */
-export function buildDissector(
-  decodeAs: readonly string[],
-  options: { readonly application: boolean },
-): Dissector {
+export function buildRegistry(decodeAs: readonly string[]): Registry {
   const registry = new Registry().add(builtins);
   for (const rule of decodeAs) {
     const match = DECODE_AS.exec(rule);
@@ -20,5 +17,12 @@ export function buildDissector(
       throw new UsageError(`-d ${rule}: ${key} is too large`);
     registry.decodeAs(table, Number(key), protocol);
   }
-  return new Dissector(registry, options);
+  return registry;
+}
+
+export function buildDissector(
+  decodeAs: readonly string[],
+  options: { readonly application: boolean },
+): Dissector {
+  return new Dissector(buildRegistry(decodeAs), options);
 }

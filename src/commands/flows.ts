@@ -11,9 +11,13 @@ import { account, prepare, report } from './input.ts';
 export interface FlowsOptions extends InputOptions {
   readonly vniKey: VniKey;
   readonly sort?: FlowSort;
+  /** Names of fields, separated by commas: packets are grouped by their values instead. */
+  readonly by?: string;
 }
 
 export async function flows(files: string[], options: FlowsOptions, context: Context): Promise<number> {
+  if (options.by !== undefined)
+    return (await import('./groups.ts')).groups(options.by, files, options, context);
   const analysis = await prepare(files, options, { application: false, account: options.vniKey }, context);
   const { accounting, summary } = await account(analysis, options, context);
   const records = new FlowRecords(accounting);

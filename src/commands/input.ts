@@ -3,15 +3,17 @@ import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import type { Capture } from '../capture/capture.ts';
 import { openCaptures } from '../capture/open.ts';
-import type { Dissector } from '../core/dissector.ts';
+import { Dissector } from '../core/dissector.ts';
 import { FlowRoles } from '../core/outline.ts';
+import type { Registry } from '../core/registry.ts';
 import { printable } from '../core/text.ts';
 import { Interrupted, UsageError } from '../errors.ts';
+import type { FieldReader, Filter } from '../filter/index.ts';
 import { FlowAccounting, type VniKey } from '../flow/accounting.ts';
 import { MAXIMUM_THREADS, ParallelAccounting } from '../flow/parallel.ts';
 import { countText } from '../output/units.ts';
-import { type PacketSink, run, type SummaryRecord } from '../pipeline.ts';
-import { buildDissector } from '../registration.ts';
+import { type PacketSink, type RunOptions, run, type SummaryRecord } from '../pipeline.ts';
+import { buildRegistry } from '../registration.ts';
 import type { Context, InputOptions } from './context.ts';
 
 export interface Analysis {
@@ -20,18 +22,25 @@ export interface Analysis {
   readonly capture: Capture;
   /** Where `prepare` was asked to account flows. */
   readonly accounting: FlowAccounting | null;
+  readonly filter: RunOptions['filter'];
+  /** Of the fields that `prepare` was asked to read, in their order. */
+  readonly readers: readonly FieldReader[];
 }
 
 /** Opens what the command line names. */
 export async function prepare(
   files: readonly string[],
   options: InputOptions,
-  walk: { application: boolean; account?: VniKey },
+  walk: { application: boolean; account?: VniKey; fields?: readonly string[] },
   { signal }: Context,
 ): Promise<Analysis> {
   if (files.length === 0) throw new UsageError('no capture given: name a file, or - for standard input');
-  const dissector = buildDissector(options.decodeAs ?? [], walk);
-  const roles = new FlowRoles(dissector.registry);
+  const registry = buildRegistry(options.decodeAs ?? []);
+  const roles = new FlowRoles(registry);
+  const { filter, readers } = await naming(options.filter, walk.fields ?? [], registry, roles);
+  const dissector = new Dissector(registry, {
+    application: walk.application || [filter, ...readers].some((named) => named?.application),
+  });
   const workers = walk.account === undefined ? 1 : await workersFor(files, options);
   const accounting =
     walk.account === undefined
@@ -45,7 +54,24 @@ export async function prepare(
     openCaptures(files, workers === 1 && accounting ? accounting : {}),
     interrupted,
   ]);
-  return { dissector, roles, capture, accounting };
+  return { dissector, roles, capture, accounting, filter: filter?.matches, readers };
+}
+
+/** What is made of the names in the command line: of those in a filter, and of fields to read. */
+async function naming(
+  expression: string | undefined,
+  fields: readonly string[],
+  registry: Registry,
+  roles: FlowRoles,
+): Promise<{ filter: Filter | undefined; readers: readonly FieldReader[] }> {
+  if (expression === undefined && fields.length === 0) return { filter: undefined, readers: [] };
+  // Loaded when it is needed: most runs name no fields.
+  const { Catalog, compileFilter, compileReader } = await import('../filter/index.ts');
+  const catalog = new Catalog(registry);
+  return {
+    filter: expression === undefined ? undefined : compileFilter(expression, catalog, roles),
+    readers: fields.map((name) => compileReader(name, catalog, roles)),
+  };
 }
 
 /** Bytes of capture from which on a second thread is worth its start: see docs/decisions/0006. */
@@ -55,6 +81,8 @@ const USEFUL_WORKERS = 4;
 
 /** Threads to account with: what the user says, or as many as files of this size are worth. */
 async function workersFor(files: readonly string[], options: InputOptions): Promise<number> {
+  // Packets are asked whether they match where they are read.
+  if (options.filter !== undefined) return 1;
   if (options.workers !== undefined) return Math.min(options.workers, MAXIMUM_THREADS);
   let bytes = 0;
   for (const file of files)
@@ -88,6 +116,7 @@ export async function analyse(
   let shown = Number.NEGATIVE_INFINITY;
   const summary = await run(analysis.capture, analysis.dissector, analysis.roles, sink, {
     signal: context.signal,
+    filter: analysis.filter,
     count: options.count,
     duration: options.duration,
     progress: progress

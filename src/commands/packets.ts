@@ -19,10 +19,22 @@ export async function packets(files: string[], options: PacketsOptions, context:
     options.limit === undefined
       ? options
       : { ...options, count: Math.min(options.limit, options.count ?? options.limit) };
-  const analysis = await prepare(files, limited, { application: true }, context);
+  const prepared = await prepare(files, limited, { application: true }, context);
+  const { filter } = prepared;
+  const relativeTime = relativeClock();
+  // Times count from the capture's first packet, whether it matches or not.
+  const analysis: Analysis = filter
+    ? {
+        ...prepared,
+        filter(packet) {
+          relativeTime(packet);
+          return filter(packet);
+        },
+      }
+    : prepared;
   const writer = new TextWriter(context.stdout);
   const format = formatOf(options);
-  const print = printer(format, analysis, options, context, writer);
+  const print = printer(format, analysis, relativeTime, options, context, writer);
   if (format === 'json') writer.line('{"schema":1,"packets":[');
   if (format === 'csv') writer.line(csvHeader(PACKET_CSV));
   const summary = await analyse(analysis, { packet: print, flush: () => writer.flush() }, limited, context);
@@ -31,9 +43,20 @@ export async function packets(files: string[], options: PacketsOptions, context:
   return report(summary, context, false);
 }
 
+/** Seconds since the first packet that it was asked of. */
+function relativeClock(): (packet: Packet) => number {
+  let first = Number.NaN;
+  return ({ batch, index }) => {
+    const time = batch.seconds[index] + batch.nanoseconds[index] / 1e9;
+    if (Number.isNaN(first)) first = time;
+    return time - first;
+  };
+}
+
 function printer(
   format: ReturnType<typeof formatOf>,
   analysis: Analysis,
+  relativeTime: (packet: Packet) => number,
   options: PacketsOptions,
   context: Context,
   writer: TextWriter,
@@ -46,12 +69,6 @@ function printer(
       if (format === 'json') separator = ',';
     };
   }
-  let first = Number.NaN;
-  const relativeTime = ({ batch, index }: Packet) => {
-    const time = batch.seconds[index] + batch.nanoseconds[index] / 1e9;
-    if (Number.isNaN(first)) first = time;
-    return time - first;
-  };
   if (format === 'csv') {
     return (packet) =>
       writer.line(csvLine(PACKET_CSV, packetLine(packet, dissector, roles, relativeTime(packet))));

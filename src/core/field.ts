@@ -25,6 +25,8 @@ export interface Field<V extends FieldValue = FieldValue> {
   readonly read: (view: DataView, base: number) => V;
   /** The value as people read it. */
   show(value: V): string;
+  /** The name alone of a value that has one; booleans are 0 and 1. */
+  readonly nameOf?: (value: number) => string | undefined;
 }
 
 export interface FieldOptions {
@@ -48,9 +50,15 @@ function lowestBit(mask: number): number {
   return shift;
 }
 
+function namesOf({ values }: FieldOptions): Pick<Field, 'nameOf'> {
+  if (!values) return {};
+  return { nameOf: typeof values === 'function' ? values : (value) => values[value] };
+}
+
 function displayOf(size: number, options: FieldOptions): (value: number) => string {
   if (options.show) return options.show;
-  const { base = 'dec', values, unit = '', mask = 0 } = options;
+  const { base = 'dec', unit = '', mask = 0 } = options;
+  const { nameOf } = namesOf(options);
   const bits = mask === 0 ? size * 8 : Math.ceil(Math.log2(mask / 2 ** lowestBit(mask) + 1));
   const digits = Math.ceil(bits / 4);
   const number = (value: number) => {
@@ -58,10 +66,9 @@ function displayOf(size: number, options: FieldOptions): (value: number) => stri
     if (base === 'dechex') return `${value} (${hexNumber(value, digits)})`;
     return `${value}${unit}`;
   };
-  if (!values) return number;
-  const name = typeof values === 'function' ? values : (value: number) => values[value];
+  if (!nameOf) return number;
   return (value) => {
-    const text = name(value);
+    const text = nameOf(value);
     return text === undefined ? number(value) : `${text} (${number(value)})`;
   };
 }
@@ -93,6 +100,7 @@ function uint(
     list: options.list ?? false,
     read,
     show: displayOf(size, options),
+    ...namesOf(options),
   };
 }
 
@@ -205,6 +213,7 @@ export function flag(
     list: false,
     read,
     show: (value) => (value ? names[0] : names[1]),
+    nameOf: (value) => (value ? names[0] : names[1]),
   };
 }
 
@@ -278,6 +287,7 @@ export function computed<V extends FieldValue>(
       throw new Error(`${name} has no fixed place: it is added with its value`);
     },
     show: show as (value: V) => string,
+    ...namesOf(options),
   };
 }
 
