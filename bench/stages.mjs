@@ -7,6 +7,8 @@
 import { loadavg } from 'node:os';
 import {
   builtins,
+  Catalog,
+  compileFilter,
   Dissector,
   FlowAccounting,
   FlowRoles,
@@ -58,6 +60,18 @@ function eachPacket(visit) {
       visit(batch, i);
     }
   }
+}
+
+/** A display filter asked of every packet. */
+function filtered(expression) {
+  const { matches } = compileFilter(expression, new Catalog(dissector.registry), roles);
+  const packet = { batch: batches[0], index: 0, interface: null, layers, outline };
+  return () =>
+    eachPacket((batch, i) => {
+      packet.batch = batch;
+      packet.index = i;
+      if (matches(packet)) sink++;
+    });
 }
 
 function account() {
@@ -184,6 +198,10 @@ const stages = {
     }
   },
   'walk, outline': () => eachPacket(() => {}),
+  'walk, outline, filter geneve.vni == 1000': filtered('geneve.vni == 1000'),
+  'walk, outline, filter of four terms': filtered(
+    'inner.ip.addr == 10.0.0.0/8 && tcp.port in {80, 443} && !(eth.src[0:3] == 00:16:3e || ip.ttl < 5)',
+  ),
   'walk, outline, flow table with TCP analysis': account,
   'walk, outline, string keys in a Map': accountByString,
   'walk, outline, record object': records,
