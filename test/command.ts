@@ -1,7 +1,7 @@
 /** Runs commands inside the test's process: real output without the cost of a process each. */
 import { Writable } from 'node:stream';
 import type { Context, InputOptions } from '../src/commands/context.ts';
-import { flows } from '../src/commands/flows.ts';
+import { type FlowsOptions, flows } from '../src/commands/flows.ts';
 import { packets } from '../src/commands/packets.ts';
 import { vni } from '../src/commands/vni.ts';
 
@@ -27,7 +27,7 @@ function collector(): { stream: Writable; text: () => string } {
 export async function runCommand(
   name: CommandName,
   files: string[],
-  options: InputOptions = {},
+  options: InputOptions & Partial<Pick<FlowsOptions, 'by' | 'sort'>> = {},
   /** Makes standard output a terminal. */
   terminal?: { columns: number },
 ): Promise<Output> {
@@ -41,7 +41,7 @@ export async function runCommand(
   };
   const commands = {
     flows: () => flows(files, { vniKey: 'auto', ...options }, context),
-    vni: () => vni(files, { vniKey: 'auto', ...options }, context),
+    vni: () => vni(files, { vniKey: 'auto', ...(options as InputOptions) }, context),
     packets: () => packets(files, options, context),
   };
   const status = await commands[name]();

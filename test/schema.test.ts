@@ -42,8 +42,9 @@ async function record(
   command: CommandName,
   file: string,
   where: (record: JsonObject) => boolean = () => true,
+  options: { by?: string } = {},
 ) {
-  const { stdout } = await runCommand(command, [sample(file)], { ndjson: true });
+  const { stdout } = await runCommand(command, [sample(file)], { ndjson: true, ...options });
   const found = linesOf(stdout)
     .map((line) => JSON.parse(line) as JsonObject)
     .find(where);
@@ -76,7 +77,7 @@ function walk(value: Json, path: string, visit: (object: JsonObject, path: strin
   }
 }
 
-const OPEN = /\/(fields|protocols)$/;
+const OPEN = /\/(fields|protocols|by|groupValues)$/;
 
 describe('the schema', () => {
   it('takes any record or document as a whole', async () => {
@@ -131,6 +132,7 @@ describe('the schema', () => {
       ['flow', await record('flows', 'geneve-ovn.pcap', ({ tcp }) => tcp !== undefined)],
       ['flow', await record('flows', 'geneve-ovn.pcap', ({ icmp }) => icmp !== undefined)],
       ['vni', await record('vni', 'geneve-ovn.pcap')],
+      ['group', await record('flows', 'geneve-ovn.pcap', undefined, { by: 'ovn.egress_port,ip.src,tcp' })],
       ['summary', await summary()],
     ];
     const optional = new Set(['comment', 'options', 'fields', 'tcp', 'icmp']);
