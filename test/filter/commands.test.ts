@@ -113,6 +113,26 @@ describe('flows and vni -Y', () => {
   });
 });
 
+it('flows with more threads than one find the same where there is a filter', async () => {
+  const [plain, threads] = await Promise.all(
+    [
+      ['-Y', 'geneve'],
+      ['-Y', 'geneve', '--workers', '3'],
+    ].map(
+      (options) =>
+        new Promise<string>((resolve, reject) =>
+          execFile(
+            process.execPath,
+            [main, 'flows', '--ndjson', ...options, sample('any-sll2.pcap')],
+            (error, stdout) => (error ? reject(error) : resolve(stdout)),
+          ),
+        ),
+    ),
+  );
+  expect(linesOf(plain).length).toBeGreaterThan(1);
+  expect(threads).toBe(plain);
+});
+
 describe('flows --by', () => {
   it.each(captures)('adds up to all packets of %s', async (file) => {
     const packets = await ndjson<PacketRecord>('packets', file, {});
