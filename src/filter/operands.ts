@@ -103,12 +103,12 @@ export class Operands {
     const { catalog, roles } = this;
     switch (operand.kind) {
       case 'word':
-        return namedSource(this.reference(operand, whole)!, catalog, roles, operand);
+        return namedSource(this.reference(operand, whole)!, catalog, roles);
       case 'slice': {
         const of = this.source(operand.of);
         if (of.lane === 'number' || of.kind === 'uint64')
           throw this.wrong(`${of.title} is ${kindTitle(of.kind)}, which has no slices`, operand);
-        return sliced(of, operand.ranges, operand);
+        return sliced(of, operand.ranges);
       }
       case 'mask':
         return this.mask(operand.left, operand.right, operand);
@@ -128,29 +128,29 @@ export class Operands {
     if (name === 'count' || name === 'string') {
       const reference = this.reference(input);
       if (reference === null) throw this.wrong(`${name}() takes a field`, input);
-      if (name === 'count') return occurrences(reference, catalog, roles, span);
+      if (name === 'count') return occurrences(reference, catalog, roles);
       if (reference.meaning.kind === 'protocol')
         throw this.wrong(`${reference.meaning.name} is a protocol, which is no text`, input);
-      return asText(reference, catalog, roles, span);
+      return asText(reference, catalog, roles);
     }
     const of = this.source(input);
     if (name === 'len') {
       if (of.lane === 'number')
         throw this.wrong(`len() takes text or bytes; ${of.title} is ${kindTitle(of.kind)}`, input);
-      return lengths(of, span);
+      return lengths(of);
     }
     if (of.lane !== 'text')
       throw this.wrong(`${name}() takes text; ${of.title} is ${kindTitle(of.kind)}`, input);
-    return changed(of, (text) => (name === 'lower' ? text.toLowerCase() : text.toUpperCase()), span);
+    return changed(of, (text) => (name === 'lower' ? text.toLowerCase() : text.toUpperCase()));
   }
 
   private mask(left: Operand, right: Operand, span: Span): Source {
     const of = this.source(left);
     if (this.isRead(right)) throw this.wrong('expected a value behind &, not a field', right);
     if (of.lane === 'bytes' && of.kind !== 'uint64')
-      return maskedBytes(of, this.bytes({ ...of, kind: 'bytes' }, right).bytes, span);
+      return maskedBytes(of, this.bytes({ ...of, kind: 'bytes' }, right).bytes);
     if (of.lane === 'number' && (of.kind === 'uint' || of.kind === 'int'))
-      return maskedNumbers(of, this.number(of, right), span);
+      return maskedNumbers(of, this.number(of, right));
     throw this.wrong(`${of.title} is ${kindTitle(of.kind)}: & takes numbers and slices`, span);
   }
 

@@ -3,7 +3,6 @@ import type { Field, FieldValue } from '../core/field.ts';
 import type { FlowRoles } from '../core/outline.ts';
 import type { Range } from './ast.ts';
 import { type Catalog, type Kind, kindOf } from './catalog.ts';
-import type { Span } from './error.ts';
 import {
   type BytesLiteral,
   bytesLiteral,
@@ -17,7 +16,7 @@ import { type Predicate, type Reference, scan, type Visitor } from './scan.ts';
 /** Sees a value: a number, text, or the bytes [from, to) of a view. */
 export type Test<T> = (value: T, from: number, to: number) => boolean;
 
-interface Stream<T> extends Span {
+interface Stream<T> {
   readonly kind: Kind;
   /** What messages call it. */
   readonly title: string;
@@ -100,11 +99,11 @@ function bytesVisitor(test: Test<DataView>): (field: Field | null) => Visitor {
 }
 
 /** Values of what a filter names. */
-export function namedSource(reference: Reference, catalog: Catalog, roles: FlowRoles, span: Span): Source {
+export function namedSource(reference: Reference, catalog: Catalog, roles: FlowRoles): Source {
   const { meaning } = reference;
   const { kind } = meaning;
   const fields = meaning.of === 'fields' ? meaning.fields.map(({ field }) => field) : [];
-  const common = { kind, title: meaning.name, fields, from: span.from, to: span.to };
+  const common = { kind, title: meaning.name, fields };
   const lane = LANES[kind];
   if (lane === 'number') {
     const bind = (test: Test<number>) => scan(reference, catalog, roles, numberVisitor(test));
@@ -119,14 +118,12 @@ export function namedSource(reference: Reference, catalog: Catalog, roles: FlowR
 }
 
 /** string(): values as text, addresses in canonical form. */
-export function asText(reference: Reference, catalog: Catalog, roles: FlowRoles, span: Span): TextSource {
+export function asText(reference: Reference, catalog: Catalog, roles: FlowRoles): TextSource {
   return {
     lane: 'text',
     kind: 'string',
     title: 'string()',
     fields: [],
-    from: span.from,
-    to: span.to,
     bind: (test) => scan(reference, catalog, roles, textVisitor(test)),
   };
 }
@@ -139,13 +136,8 @@ export function presence(reference: Reference, catalog: Catalog, roles: FlowRole
 }
 
 /** count(): how many occurrences; nothing where there is none, as in Wireshark. */
-export function occurrences(
-  reference: Reference,
-  catalog: Catalog,
-  roles: FlowRoles,
-  span: Span,
-): NumberSource {
-  return numbers('count()', span, (test) => {
+export function occurrences(reference: Reference, catalog: Catalog, roles: FlowRoles): NumberSource {
+  return numbers('count()', (test) => {
     let count = 0;
     const one = () => {
       count++;
@@ -161,13 +153,13 @@ export function occurrences(
   });
 }
 
-function numbers(title: string, { from, to }: Span, bind: NumberSource['bind']): NumberSource {
-  return { lane: 'number', kind: 'uint', title, fields: [], from, to, bind };
+function numbers(title: string, bind: NumberSource['bind']): NumberSource {
+  return { lane: 'number', kind: 'uint', title, fields: [], bind };
 }
 
 /** len(): bytes that a value takes. */
-export function lengths(of: TextSource | BytesSource, span: Span): NumberSource {
-  return numbers('len()', span, (test) =>
+export function lengths(of: TextSource | BytesSource): NumberSource {
+  return numbers('len()', (test) =>
     of.lane === 'text'
       ? of.bind((text) => test(Buffer.byteLength(text), 0, 0))
       : of.bind((_view, from, to) => test(to - from, 0, 0)),
@@ -175,21 +167,21 @@ export function lengths(of: TextSource | BytesSource, span: Span): NumberSource 
 }
 
 /** lower() and upper(). */
-export function changed(of: TextSource, change: (text: string) => string, { from, to }: Span): TextSource {
-  return { ...of, from, to, bind: (test) => of.bind((text) => test(change(text), 0, 0)) };
+export function changed(of: TextSource, change: (text: string) => string): TextSource {
+  return { ...of, bind: (test) => of.bind((text) => test(change(text), 0, 0)) };
 }
 
 /** The value's bits that `mask` has. */
-export function maskedNumbers(of: NumberSource, mask: number, { from, to }: Span): NumberSource {
+export function maskedNumbers(of: NumberSource, mask: number): NumberSource {
   // Of values up to 2^53: the upper halves apart, since bit operations take 32 bits.
   const high = Math.floor(mask / 2 ** 32);
   const and = (value: number) =>
     ((value & mask) >>> 0) + (high === 0 ? 0 : (Math.floor(value / 2 ** 32) & high) * 2 ** 32);
-  return { ...of, fields: [], from, to, bind: (test) => of.bind((value) => test(and(value), 0, 0)) };
+  return { ...of, fields: [], bind: (test) => of.bind((value) => test(and(value), 0, 0)) };
 }
 
 /** The same of bytes; nothing where the value has not as many as the mask. */
-export function maskedBytes(of: BytesSource, mask: Uint8Array, { from, to }: Span): BytesSource {
+export function maskedBytes(of: BytesSource, mask: Uint8Array): BytesSource {
   const result = new Uint8Array(mask.length);
   const view = new DataView(result.buffer);
   const bind = (test: Test<DataView>) =>
@@ -198,7 +190,7 @@ export function maskedBytes(of: BytesSource, mask: Uint8Array, { from, to }: Spa
       for (let i = 0; i < mask.length; i++) result[i] = bytes.getUint8(first + i) & mask[i];
       return test(view, 0, mask.length);
     });
-  return { ...of, kind: 'bytes', fields: [], from, to, bind };
+  return { ...of, kind: 'bytes', fields: [], bind };
 }
 
 function sliceStart({ start }: Range, size: number): number {
@@ -212,7 +204,7 @@ function sliceEnd({ length, last }: Range, start: number, size: number): number 
 }
 
 /** Parts of a value, one after the other; nothing where it is too short for one of them. */
-export function sliced(of: TextSource | BytesSource, ranges: readonly Range[], span: Span): BytesSource {
+export function sliced(of: TextSource | BytesSource, ranges: readonly Range[]): BytesSource {
   const bind = (test: Test<DataView>) => {
     const slice = ranges.length === 1 ? single(ranges[0], test) : joined(ranges, test);
     if (of.lane === 'bytes') return of.bind(slice);
@@ -222,7 +214,7 @@ export function sliced(of: TextSource | BytesSource, ranges: readonly Range[], s
       return slice(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length);
     });
   };
-  return { lane: 'bytes', kind: 'bytes', title: 'a slice', fields: [], from: span.from, to: span.to, bind };
+  return { lane: 'bytes', kind: 'bytes', title: 'a slice', fields: [], bind };
 }
 
 function single(range: Range, test: Test<DataView>): Test<DataView> {
