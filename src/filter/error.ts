@@ -16,7 +16,7 @@ export class FilterError extends UsageError {
   override readonly name = 'FilterError';
   readonly span: Span;
   constructor(text: string, expression: string, span: Span) {
-    super(text, excerpt(expression, span));
+    super(printable(text), excerpt(expression, span));
     this.span = span;
   }
 }
