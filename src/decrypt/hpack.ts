@@ -116,7 +116,7 @@ export class HpackDecoder {
     if (length < 0 || length > bytes.length - from) return null;
     this.at = from + length;
     if (coded) return huffmanText(bytes, from, this.at);
-    return Buffer.from(bytes.buffer, bytes.byteOffset + from, length).latin1Slice();
+    return Buffer.from(bytes.buffer, bytes.byteOffset + from, length).toString('latin1');
   }
 
   private indexed(index: number): HeaderField | null {
