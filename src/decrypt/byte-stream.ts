@@ -40,6 +40,8 @@ export class ByteStream {
   next = -1;
   /** True once the stream was given up. */
   lost = false;
+  /** Bytes that were missing then. */
+  private gap = 0;
   /** Segments behind a gap, by sequence number. */
   private readonly waiting: Segment[] = [];
   private waitingBytes = 0;
@@ -52,8 +54,9 @@ export class ByteStream {
     this.deliver = deliver;
   }
 
-  /** Bytes that are missing before those that wait; 0 where none wait. */
+  /** Bytes that are missing before those that wait, or waited; 0 where none do. */
   get missing(): number {
+    if (this.lost) return this.gap;
     return this.waiting.length === 0 ? 0 : distance(this.next, this.waiting[0].sequence);
   }
 
@@ -81,6 +84,7 @@ export class ByteStream {
 
   /** Gives up: nothing more is delivered, nothing is kept. */
   abandon(): void {
+    this.gap = this.missing;
     this.lost = true;
     for (const segment of this.waiting) this.budget.give(segment.bytes.length);
     this.waiting.length = 0;
