@@ -46,6 +46,12 @@ function captureCommand(program: Command, name: string, summary: string): Comman
       'take a port for a protocol, e.g. udp.port==6082,geneve (repeatable)',
       collect,
     )
+    .option(
+      '--esp-sa <spec>',
+      'open ESP: spi=0x1001,aes-gcm=HEX[,dst=ADDRESS], or @FILE (repeatable)',
+      collect,
+    )
+    .option('--macsec-key <spec>', 'open MACsec: key=HEX[,sci=HEX][,an=0], or @FILE (repeatable)', collect)
     .option('-c, --count <packets>', 'stop after this many packets', count)
     .option('--duration <seconds>', 'stop after this much capture time', positive);
   return withFormats(command)

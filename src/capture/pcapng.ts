@@ -6,6 +6,7 @@
  * A section header may change the byte order and restarts the numbering of interfaces. The section length
  * is ignored: capturing tools leave it at "unknown", and it adds nothing to walking the blocks.
  */
+import { asciiText } from '../core/text.ts';
 import type { PacketBatch } from './batch.ts';
 import type { InputBlock } from './block.ts';
 import type { CaptureInterface } from './capture.ts';
@@ -34,6 +35,7 @@ const SIMPLE_PACKET = 3;
 const NAME_RESOLUTION = 4;
 const INTERFACE_STATISTICS = 5;
 const ENHANCED_PACKET = 6;
+const DECRYPTION_SECRETS = 10;
 
 const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 const BYTE_ORDER_SWAPPED = 0x4d3c2b1a;
@@ -42,6 +44,10 @@ const BYTE_ORDER_SWAPPED = 0x4d3c2b1a;
 const MAX_BLOCK = MAX_PACKET + (1 << 20);
 /** Interfaces of one capture, so that a hostile file cannot fill the memory. */
 const MAX_INTERFACES = 65_536;
+/** Secrets type of a TLS key log, "TLSK" (section 4.7). */
+const TLS_KEY_LOG = 0x544c534b;
+/** Bytes of key logs kept per capture. */
+const MAX_SECRETS = 1 << 24;
 /** Characters of the comments of one packet, taken together. */
 const MAX_COMMENT = 16_384;
 
@@ -65,6 +71,8 @@ export class PcapngReader implements RecordReader {
   // Time of the last packet that had one: simple packet blocks have none and take this, or 1970 at first.
   #seconds = 0;
   #nanoseconds = 0;
+  /** Bytes of key logs seen. */
+  #secretBytes = 0;
 
   constructor(file: string, records: CaptureRecords) {
     this.#file = file;
@@ -219,8 +227,11 @@ export class PcapngReader implements RecordReader {
       case INTERFACE_STATISTICS:
         if (length >= 24) this.#statistics(view, at, end);
         return true;
+      case DECRYPTION_SECRETS:
+        this.#secrets(view, at, end);
+        return true;
       default:
-        return true; // decryption secrets, custom, journal, sysdig and whatever comes: not packets
+        return true; // custom, journal, sysdig and whatever comes: not packets
     }
   }
 
@@ -293,6 +304,17 @@ export class PcapngReader implements RecordReader {
     });
     if (received === null && dropped === null) return;
     this.#records.interfaces[this.#interfaces[id].index].statistics = { received, dropped };
+  }
+
+  /** type(4) length(4) data */
+  #secrets(view: DataView, at: number, end: number): void {
+    const littleEndian = this.#littleEndian;
+    const from = at + 16;
+    if (from > end || view.getUint32(at + 8, littleEndian) !== TLS_KEY_LOG) return;
+    const length = view.getUint32(at + 12, littleEndian);
+    this.#secretBytes += length;
+    if (length > end - from || this.#secretBytes > MAX_SECRETS) return;
+    this.#records.secrets.push(asciiText(view, from, from + length));
   }
 
   #unknownInterface(block: InputBlock, at: number, id: number): false {

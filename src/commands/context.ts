@@ -12,6 +12,8 @@ export interface Context {
 /** Options that every command reading captures has. */
 export interface InputOptions {
   readonly decodeAs?: string[];
+  readonly espSa?: string[];
+  readonly macsecKey?: string[];
   readonly count?: number;
   readonly duration?: number;
   /** Threads that account flows. */

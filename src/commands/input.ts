@@ -6,6 +6,7 @@ import { openCaptures } from '../capture/open.ts';
 import type { Dissector } from '../core/dissector.ts';
 import { FlowRoles } from '../core/outline.ts';
 import { printable } from '../core/text.ts';
+import type { DecryptingCapture } from '../decrypt/decrypting-capture.ts';
 import { Interrupted, UsageError } from '../errors.ts';
 import { FlowAccounting, type VniKey } from '../flow/accounting.ts';
 import { MAXIMUM_THREADS, ParallelAccounting } from '../flow/parallel.ts';
@@ -13,6 +14,7 @@ import { countText } from '../output/units.ts';
 import { type PacketSink, run, type SummaryRecord } from '../pipeline.ts';
 import { buildDissector } from '../registration.ts';
 import type { Context, InputOptions } from './context.ts';
+import { unprotectWith } from './decryption.ts';
 
 export interface Analysis {
   readonly dissector: Dissector;
@@ -20,6 +22,8 @@ export interface Analysis {
   readonly capture: Capture;
   /** Where `prepare` was asked to account flows. */
   readonly accounting: FlowAccounting | null;
+  /** The same capture, where keys were given for its packets. */
+  readonly decryption: DecryptingCapture | null;
 }
 
 /** Opens what the command line names. */
@@ -41,11 +45,13 @@ export async function prepare(
     signal.addEventListener('abort', () => reject(new Interrupted()), { once: true });
   });
   interrupted.catch(() => {}); // an abort after opening is the run's to see
-  const capture = await Promise.race([
+  const unprotect = await unprotectWith(options);
+  const opened = await Promise.race([
     openCaptures(files, workers === 1 && accounting ? accounting : {}),
     interrupted,
   ]);
-  return { dissector, roles, capture, accounting };
+  const decryption = unprotect?.(opened, dissector.registry) ?? null;
+  return { dissector, roles, capture: decryption ?? opened, accounting, decryption };
 }
 
 /** Bytes of capture from which on a second thread is worth its start: see docs/decisions/0006. */
@@ -99,6 +105,7 @@ export async function analyse(
       : undefined,
   });
   if (shown > 0) context.stderr.write('\r\x1b[K');
+  for (const remark of analysis.decryption?.remarks() ?? []) context.stderr.write(`tunscope: ${remark}\n`);
   return summary;
 }
 

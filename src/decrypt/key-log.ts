@@ -27,6 +27,14 @@ export class KeyLog {
   private readonly secrets = new Map<string, TlsSecrets>();
   /** Secrets taken from the lines added. */
   count = 0;
+  private readonly growing: readonly string[];
+  /** How many of `growing` were taken. */
+  private taken = 0;
+
+  /** @param growing Key logs that come while a capture is read: `Capture.secrets`. */
+  constructor(growing: readonly string[] = []) {
+    this.growing = growing;
+  }
 
   /** Takes what a key log says; a later line wins over an earlier one. */
   add(text: string): this {
@@ -57,6 +65,7 @@ export class KeyLog {
 
   /** Secrets of the connection whose ClientHello has this random, in lower-case hex. */
   find(clientRandom: string): TlsSecrets | undefined {
+    while (this.taken < this.growing.length) this.add(this.growing[this.taken++]);
     return this.secrets.get(clientRandom);
   }
 }
