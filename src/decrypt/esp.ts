@@ -54,17 +54,17 @@ export class SecurityAssociation {
 
   /**
    * @param text `spi=0x1001,aes-gcm=KEY` with the salt behind the key, or `spi=...,hmac-sha256=KEY` for NULL encryption;
-   *   also `dst=ADDRESS`, `icv=BYTES`, `esn`.
+   *   also `dst=ADDRESS`, `icv=BYTES`, and `esn=HIGH` where sequence numbers have 64 bits.
    */
   static parse(text: string): SecurityAssociation {
-    const names = ['spi', 'dst', 'aes-gcm', 'hmac-sha1', 'hmac-sha256', 'icv'];
-    return new SecurityAssociation(new KeySpec(ESP_OPTION, text, names, ['esn']));
+    const names = ['spi', 'dst', 'aes-gcm', 'hmac-sha1', 'hmac-sha256', 'icv', 'esn'];
+    return new SecurityAssociation(new KeySpec(ESP_OPTION, text, names));
   }
 
   private constructor(spec: KeySpec) {
     this.spi = spec.number('spi', FIRST_SPI, 0xffffffff) ?? spec.fail('spi=NUMBER is missing');
     this.destination = addressOf(spec);
-    this.high = spec.has('esn') ? 0 : -1;
+    this.high = spec.number('esn', 0, 0xffffffff) ?? -1;
     const icv = spec.number('icv', 0, 0xff);
     if (icv !== undefined && !ICV_LENGTHS.includes(icv)) spec.fail('icv takes 8, 12 or 16');
     const names = (['aes-gcm', 'hmac-sha1', 'hmac-sha256'] as const).filter((name) => spec.has(name));

@@ -11,19 +11,13 @@ export class KeySpec {
   private readonly option: string;
   private readonly values = new Map<string, string>();
 
-  /**
-   * @param names Names that take a value.
-   * @param flags Names that take none.
-   */
-  constructor(option: string, text: string, names: readonly string[], flags: readonly string[] = []) {
+  constructor(option: string, text: string, names: readonly string[]) {
     this.option = option;
     for (const pair of text.split(',')) {
       const equals = pair.indexOf('=');
-      const name = (equals < 0 ? pair : pair.slice(0, equals)).trim();
-      if (!names.includes(name) && !flags.includes(name))
-        this.fail(`expected name=value pairs between commas, names being ${[...names, ...flags].join(', ')}`);
-      if (flags.includes(name) !== equals < 0)
-        this.fail(equals < 0 ? `${name} needs a value: ${name}=...` : `${name} takes no value`);
+      const name = pair.slice(0, Math.max(equals, 0)).trim();
+      if (!names.includes(name))
+        this.fail(`expected name=value pairs between commas, names being ${names.join(', ')}`);
       if (this.values.has(name)) this.fail(`${name} is given twice`);
       this.values.set(name, pair.slice(equals + 1).trim());
     }

@@ -41,14 +41,22 @@ export class RecordProtection {
   /** Records opened or refused under the current key. */
   private sequence = 0;
 
+  /** Records of early data (section 4.2.10), which have a key of their own, may come first. */
+  private readonly afterEarlyData: boolean;
+
   /** Null where the secret is not as long as the suite's hash. */
-  static of(suite: CipherSuite, secret: Uint8Array | undefined): RecordProtection | null {
-    return secret?.length === suite.hashLength ? new RecordProtection(suite, secret) : null;
+  static of(
+    suite: CipherSuite,
+    secret: Uint8Array | undefined,
+    afterEarlyData = false,
+  ): RecordProtection | null {
+    return secret?.length === suite.hashLength ? new RecordProtection(suite, secret, afterEarlyData) : null;
   }
 
-  private constructor(suite: CipherSuite, secret: Uint8Array) {
+  private constructor(suite: CipherSuite, secret: Uint8Array, afterEarlyData: boolean) {
     this.suite = suite;
     this.secret = secret;
+    this.afterEarlyData = afterEarlyData;
     this.key = expandLabel(suite, secret, 'key', suite.keyLength);
     this.iv = expandLabel(suite, secret, 'iv', NONCE);
   }
@@ -63,8 +71,7 @@ export class RecordProtection {
   }
 
   /**
-   * The plaintext of a record, null where it does not authenticate. It then counts for the sequence all the same,
-   * unless nothing was opened before: records of early data (section 4.2.10) come first and have a key of their own.
+   * The plaintext of a record, null where it does not authenticate. It then counts for the sequence all the same.
    *
    * @param header The record's five bytes, which are authenticated too.
    */
@@ -82,7 +89,7 @@ export class RecordProtection {
     try {
       decipher.final();
     } catch {
-      if (this.sequence > 0) this.sequence++;
+      if (this.sequence > 0 || !this.afterEarlyData) this.sequence++;
       return null;
     }
     this.sequence++;

@@ -125,6 +125,7 @@ export class TlsSession {
       direction.protection = RecordProtection.of(
         this.suite!,
         side === Side.client ? clientHandshake : serverHandshake,
+        side === Side.client,
       );
     }
     if (direction.protection === null) return;
@@ -146,15 +147,13 @@ export class TlsSession {
 
   private handshake(side: Side, fragment: Uint8Array): void {
     const { messages } = this.sides[side];
-    if (messages.length + fragment.length > MESSAGE_MAXIMUM + MESSAGE_HEADER) {
-      this.end(`a handshake message of the ${sideName(side)} is too long`);
-      return;
-    }
     messages.append(fragment);
     while (this.problem === null && messages.length >= MESSAGE_HEADER) {
       const bytes = messages.content;
       const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
       const length = MESSAGE_HEADER + messageLength.read(view, 0);
+      if (length > MESSAGE_HEADER + MESSAGE_MAXIMUM)
+        this.end(`a handshake message of the ${sideName(side)} is too long`);
       if (length > bytes.length) return;
       this.message(side, view, bytes, length);
       messages.consume(length);
