@@ -106,27 +106,49 @@ export class DecryptingCapture implements Capture {
 
   /** What the user should know: keys that do not fit, packets that stayed closed. One sentence each. */
   remarks(): string[] {
-    return [
-      ...(this.associations.size > 0 ? this.remarksOn('ESP', 'SA', this.esp, this.spisText()) : []),
-      ...(this.macsecKeys.length > 0 ? this.remarksOn('MACsec', 'key', this.macsec, '') : []),
-    ];
-  }
-
-  private remarksOn(kind: string, key: string, outcome: Outcome, names: string): string[] {
-    const { opened, refused, incomplete, unknown } = outcome;
     const remarks: string[] = [];
-    if (opened + refused + incomplete + unknown === 0) remarks.push(`no ${kind} packet was seen`);
-    if (refused > 0)
-      remarks.push(`${refused} ${kind} packets do not authenticate with the ${key} given for them`);
-    if (incomplete > 0)
-      remarks.push(`${incomplete} ${kind} packets are fragments or cut, and stay encrypted`);
-    if (unknown > 0) remarks.push(`for ${unknown} ${kind} packets no ${key} was given${names}`);
+    const add = (count: number, singular: string, plural: string) => {
+      if (count > 0) remarks.push(`${count} ${count === 1 ? singular : plural}`);
+    };
+    const { esp, macsec } = this;
+    if (this.associations.size > 0) {
+      if (esp.opened + esp.refused + esp.incomplete + esp.unknown === 0)
+        remarks.push('no ESP packet was seen');
+      add(
+        esp.refused,
+        'ESP packet does not authenticate with the SA given for it',
+        'ESP packets do not authenticate with the SA given for them',
+      );
+      add(
+        esp.incomplete,
+        'ESP packet is a fragment or cut, and stays encrypted',
+        'ESP packets are fragments or cut, and stay encrypted',
+      );
+      if (esp.unknown > 0)
+        remarks.push(
+          `for ${esp.unknown} ESP ${esp.unknown === 1 ? 'packet' : 'packets'} no SA was given: SPI ${this.spisText()}`,
+        );
+    }
+    if (this.macsecKeys.length > 0) {
+      if (macsec.opened + macsec.refused + macsec.incomplete === 0)
+        remarks.push('no encrypted MACsec packet was seen');
+      add(
+        macsec.refused,
+        'MACsec packet does not authenticate with the keys given',
+        'MACsec packets do not authenticate with the keys given',
+      );
+      add(
+        macsec.incomplete,
+        'MACsec packet is cut, and stays encrypted',
+        'MACsec packets are cut, and stay encrypted',
+      );
+    }
     return remarks;
   }
 
   private spisText(): string {
     const spis = [...this.unknownSpis].map((spi) => hexNumber(spi, 8)).join(', ');
-    return `: SPI ${spis}${this.unknownSpis.size === MAX_NAMED ? ', ...' : ''}`;
+    return this.unknownSpis.size === MAX_NAMED ? `${spis}, ...` : spis;
   }
 
   private decrypt(batch: PacketBatch): void {
