@@ -124,6 +124,7 @@ function build(context: Context, finish: (status: number) => void): Command {
   captureCommand(program, 'packets', 'One line per packet')
     .option('-V, --tree', 'the field tree of each packet')
     .option('-x, --hex', 'the bytes of each packet')
+    .option('--tls-keys <file>', 'show HTTP/2 headers inside TLS 1.3: a key log as of SSLKEYLOGFILE')
     .action(async (files, options) =>
       finish(await (await import('../src/commands/packets.ts')).packets(files, options, context)),
     );

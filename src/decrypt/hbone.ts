@@ -32,8 +32,11 @@ const MAX_EARLIER = 8;
 export interface HboneOptions {
   /** Secrets to decrypt with; without them only the open part of each handshake is read. */
   readonly keyLog?: KeyLog;
-  /** TCP ports on which HBONE is served. */
-  readonly ports?: readonly number[];
+  /**
+   * TCP ports on which HBONE is served: every connection there is reported. With 'any' every connection that begins
+   * with a ClientHello is, wherever it is served.
+   */
+  readonly ports?: readonly number[] | 'any';
   readonly headers?: HeadersListener;
 }
 
@@ -50,7 +53,8 @@ export class HboneReader implements PacketSink {
   private readonly roles: FlowRoles;
   private readonly tcp: number;
   private readonly keyLog: KeyLog;
-  private readonly ports: ReadonlySet<number>;
+  /** Null for any. */
+  private readonly ports: ReadonlySet<number> | null;
   private readonly headers: HeadersListener | undefined;
   private readonly budget = new Budget(MEMORY);
   private readonly connections: ConnectionReader[] = [];
@@ -61,7 +65,8 @@ export class HboneReader implements PacketSink {
     this.roles = roles;
     this.tcp = dissector.registry.indexOf('tcp');
     this.keyLog = options.keyLog ?? new KeyLog();
-    this.ports = new Set(options.ports ?? [HBONE_PORT]);
+    const { ports = [HBONE_PORT] } = options;
+    this.ports = ports === 'any' ? null : new Set(ports);
     this.headers = options.headers;
   }
 
@@ -72,7 +77,7 @@ export class HboneReader implements PacketSink {
     const { view } = batch;
     const sourcePort = layerPort(this.roles, layers, view, transport, 0)!;
     const destinationPort = layerPort(this.roles, layers, view, transport, 1)!;
-    if (!this.ports.has(sourcePort) && !this.ports.has(destinationPort)) return;
+    if (this.ports !== null && !this.ports.has(sourcePort) && !this.ports.has(destinationPort)) return;
     const start = layers.start(transport);
     const body = layers.bodyOf(transport);
     if (layers.partial && transport === layers.count - 1) return;
@@ -102,10 +107,12 @@ export class HboneReader implements PacketSink {
     const bits = flags.read(view, start);
     const isSyn = (bits & TcpFlag.syn) !== 0;
     const isAnswer = isSyn && (bits & TcpFlag.ack) !== 0;
-    const side = this.sideOf(source, destination, isAnswer);
+    const begins = beginsHandshake(view, body, end);
+    const side = this.sideOf(source, destination, isAnswer, begins);
+    if (side === null) return;
     const [client, server] = side === Side.client ? [source, destination] : [destination, source];
     const first = sequence.read(view, start);
-    const isHello = side === Side.client && beginsHandshake(view, body, end);
+    const isHello = side === Side.client && begins;
     const connection = this.connectionOf(packet, client, server, side, first, isSyn, isHello);
     if (connection === null) return;
     connection.now = evidenceOf(packet);
@@ -116,7 +123,12 @@ export class HboneReader implements PacketSink {
     if (end > body) connection.segment(side, isSyn ? (first + 1) >>> 0 : first, bytes.subarray(body, end));
   }
 
-  private sideOf(source: HboneEnd, destination: HboneEnd, isAnswer: boolean): Side {
+  /** The side that sent a segment, null where the segment is of no interest. */
+  private sideOf(source: HboneEnd, destination: HboneEnd, isAnswer: boolean, isHello: boolean): Side | null {
+    if (this.ports === null) {
+      if (this.latest.has(keyOf(source, destination)) || isHello) return Side.client;
+      return this.latest.has(keyOf(destination, source)) ? Side.server : null;
+    }
     if (!this.ports.has(destination.port)) return Side.server;
     if (!this.ports.has(source.port)) return Side.client;
     return isAnswer || this.latest.has(keyOf(destination, source)) ? Side.server : Side.client;

@@ -63,6 +63,10 @@ export class KeyLog {
     this.count++;
   }
 
+  get isEmpty(): boolean {
+    return this.count === 0 && this.growing.length === 0;
+  }
+
   /** Secrets of the connection whose ClientHello has this random, in lower-case hex. */
   find(clientRandom: string): TlsSecrets | undefined {
     while (this.taken < this.growing.length) this.add(this.growing[this.taken++]);
