@@ -6,7 +6,6 @@
  * A section header may change the byte order and restarts the numbering of interfaces. The section length
  * is ignored: capturing tools leave it at "unknown", and it adds nothing to walking the blocks.
  */
-import { asciiText } from '../core/text.ts';
 import type { PacketBatch } from './batch.ts';
 import type { InputBlock } from './block.ts';
 import type { CaptureInterface } from './capture.ts';
@@ -314,7 +313,7 @@ export class PcapngReader implements RecordReader {
     const length = view.getUint32(at + 12, littleEndian);
     this.#secretBytes += length;
     if (length > end - from || this.#secretBytes > MAX_SECRETS) return;
-    this.#records.secrets.push(asciiText(view, from, from + length));
+    this.#records.secrets.push(Buffer.from(view.buffer, view.byteOffset + from, length).toString('latin1'));
   }
 
   #unknownInterface(block: InputBlock, at: number, id: number): false {
