@@ -1,21 +1,32 @@
 /** One direction of a TCP connection, put back into order. */
 
-/** Bytes that all streams of a reader may keep together, so that no capture can fill the memory. */
+/**
+ * Bytes that all streams of a reader may keep together, so that no capture can fill the memory. Where they do not
+ * suffice, the stream that has waited longest is given up: what it misses will hardly come any more.
+ */
 export class Budget {
   private left: number;
+  /** In the order in which they began to wait. */
+  private readonly waiting = new Set<ByteStream>();
 
   constructor(bytes: number) {
     this.left = bytes;
   }
 
-  take(bytes: number): boolean {
+  take(stream: ByteStream, bytes: number): boolean {
+    for (const oldest of this.waiting) {
+      if (bytes <= this.left || oldest === stream) break;
+      oldest.abandon();
+    }
     if (bytes > this.left) return false;
     this.left -= bytes;
+    this.waiting.add(stream);
     return true;
   }
 
-  give(bytes: number): void {
+  give(stream: ByteStream, bytes: number, waits: boolean): void {
     this.left += bytes;
+    if (!waits) this.waiting.delete(stream);
   }
 }
 
@@ -86,8 +97,8 @@ export class ByteStream {
   abandon(): void {
     this.gap = this.missing;
     this.lost = true;
-    for (const segment of this.waiting) this.budget.give(segment.bytes.length);
     this.waiting.length = 0;
+    this.budget.give(this, this.waitingBytes, false);
     this.waitingBytes = 0;
   }
 
@@ -108,7 +119,7 @@ export class ByteStream {
     if (
       waiting.length === MAX_WAITING_SEGMENTS ||
       this.waitingBytes + bytes.length > MAX_WAITING_BYTES ||
-      !this.budget.take(bytes.length)
+      !this.budget.take(this, bytes.length)
     ) {
       this.abandon();
       return;
@@ -119,7 +130,7 @@ export class ByteStream {
 
   private release({ bytes }: Segment): void {
     this.waitingBytes -= bytes.length;
-    this.budget.give(bytes.length);
+    this.budget.give(this, bytes.length, this.waiting.length > 0);
   }
 }
 

@@ -57,7 +57,19 @@ describe('a stream', () => {
     expect([stream.lost, stream.missing]).toEqual([true, 10]);
     stream.segment(0, content.subarray(0, 10));
     expect(delivered).toEqual([]);
-    expect(budget.take(1000)).toBe(true);
+    expect(budget.take(stream, 1000)).toBe(true);
+  });
+
+  it('is given up for another one that waits, the longest waiting first', () => {
+    const budget = new Budget(1000);
+    const [first, second, third] = [streamOf(0, budget), streamOf(0, budget), streamOf(0, budget)];
+    for (const { stream } of [first, second]) stream.segment(10, content.subarray(10, 350));
+    // The first one does not wait any more, then it begins again.
+    first.stream.segment(0, content.subarray(0, 10));
+    first.stream.segment(360, content.subarray(360, 400));
+    third.stream.segment(10, new Uint8Array(800));
+    expect([first.stream.lost, second.stream.lost, third.stream.lost]).toEqual([false, true, false]);
+    expect(first.delivered).toHaveLength(350);
   });
 
   it('knows the segments of another connection by their distance', () => {
