@@ -47,6 +47,12 @@ function captureCommand(program: Command, name: string, summary: string): Comman
       'take a port for a protocol, e.g. udp.port==6082,geneve (repeatable)',
       collect,
     )
+    .option(
+      '--esp-sa <spec>',
+      'open ESP: spi=0x1001,aes-gcm=HEX[,dst=ADDRESS], or @FILE (repeatable)',
+      collect,
+    )
+    .option('--macsec-key <spec>', 'open MACsec: key=HEX[,sci=HEX][,an=0], or @FILE (repeatable)', collect)
     .option('-c, --count <packets>', 'stop after this many packets (that match)', count)
     .option('--duration <seconds>', 'stop after this much capture time', positive);
   return withFormats(command)
@@ -120,6 +126,7 @@ function build(context: Context, finish: (status: number) => void): Command {
   captureCommand(program, 'packets', 'One line per packet')
     .option('-V, --tree', 'the field tree of each packet')
     .option('-x, --hex', 'the bytes of each packet')
+    .option('--tls-keys <file>', 'show HTTP/2 headers inside TLS 1.3: a key log as of SSLKEYLOGFILE')
     .action(async (files, options) =>
       finish(await (await import('../src/commands/packets.ts')).packets(files, options, context)),
     );

@@ -15,7 +15,7 @@ const etherType = table('ethertype');
 const llc = table('llc');
 
 const destination = ether('eth.dst', 'Destination', 0);
-const source = ether('eth.src', 'Source', 6);
+export const source = ether('eth.src', 'Source', 6);
 const type = u16('eth.type', 'Type', 12, { base: 'hex', values: etherTypeName });
 const length = u16('eth.len', 'Length', 12);
 

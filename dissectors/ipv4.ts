@@ -17,13 +17,13 @@ import { ipProtocolName } from './names/ip-protocols.ts';
 const ipProtocol = table('ip.proto');
 
 const version = u8('ip.version', 'Version', 0, { mask: 0xf0 });
-const headerLength = u8('ip.hdr_len', 'Header Length', 0, { mask: 0x0f, scale: 4, unit: ' bytes' });
+export const headerLength = u8('ip.hdr_len', 'Header Length', 0, { mask: 0x0f, scale: 4, unit: ' bytes' });
 const dscp = u8('ip.dsfield.dscp', 'Differentiated Services Codepoint', 1, { mask: 0xfc });
 const ecn = u8('ip.dsfield.ecn', 'Explicit Congestion Notification', 1, {
   mask: 0x03,
   values: { 0: 'Not-ECT', 1: 'ECT(1)', 2: 'ECT(0)', 3: 'CE' },
 });
-const totalLength = u16('ip.len', 'Total Length', 2);
+export const totalLength = u16('ip.len', 'Total Length', 2);
 const identification = u16('ip.id', 'Identification', 4, { base: 'hex' });
 const reservedBit = flag('ip.flags.rb', 'Reserved bit', 6, 0x8000, 2);
 const dontFragment = flag('ip.flags.df', "Don't fragment", 6, 0x4000, 2);
@@ -34,10 +34,10 @@ const fragmentOffset = u16('ip.frag_offset', 'Fragment Offset', 6, {
   show: (units) => `${units * 8} bytes (${units})`,
 });
 const timeToLive = u8('ip.ttl', 'Time to Live', 8);
-const protocol = u8('ip.proto', 'Protocol', 9, { values: ipProtocolName });
-const checksum = u16('ip.checksum', 'Header Checksum', 10, { base: 'hex' });
+export const protocol = u8('ip.proto', 'Protocol', 9, { values: ipProtocolName });
+export const checksum = u16('ip.checksum', 'Header Checksum', 10, { base: 'hex' });
 const source = ipv4Field('ip.src', 'Source Address', 12);
-const destination = ipv4Field('ip.dst', 'Destination Address', 16);
+export const destination = ipv4Field('ip.dst', 'Destination Address', 16);
 
 const optionType = computed<number>('ip.opt.type', 'Type', 'uint', { list: true });
 

@@ -18,26 +18,27 @@ const etherType = table('ethertype');
 const TAG = 6;
 const CHANNEL_IDENTIFIER = 8;
 /** Of the default cipher suites, GCM-AES-128 and -256. */
-const CHECK_VALUE = 16;
+export const CHECK_VALUE = 16;
 
 const version = u8('macsec.TCI.V', 'VER', 0, { mask: 0x80, base: 'hex' });
 const endStation = flag('macsec.TCI.ES', 'ES', 0, 0x40);
-const secureChannel = flag('macsec.TCI.SC', 'SC', 0, 0x20);
-const singleCopy = flag('macsec.TCI.SCB', 'SCB', 0, 0x10);
+export const secureChannel = flag('macsec.TCI.SC', 'SC', 0, 0x20);
+export const singleCopy = flag('macsec.TCI.SCB', 'SCB', 0, 0x10);
 const encrypted = flag('macsec.TCI.E', 'E', 0, 0x08);
 const changed = flag('macsec.TCI.C', 'C', 0, 0x04);
-const association = u8('macsec.AN', 'AN', 0, { mask: 0x03, base: 'hex' });
-const shortLength = u8('macsec.SL', 'Short length', 1, { mask: 0x3f });
-const packetNumber = u32('macsec.PN', 'Packet number', 2);
+export const association = u8('macsec.AN', 'AN', 0, { mask: 0x03, base: 'hex' });
+export const shortLength = u8('macsec.SL', 'Short length', 1, { mask: 0x3f });
+export const packetNumber = u32('macsec.PN', 'Packet number', 2);
 
-const system = ether('macsec.SCI.system_identifier', 'System Identifier', 6);
+export const system = ether('macsec.SCI.system_identifier', 'System Identifier', 6);
 const port = u16('macsec.SCI.port_identifier', 'Port Identifier', 12);
 /** Relative to the end of the tag. */
 const type = u16('macsec.etype', 'Ethertype', 0, { base: 'hex', values: etherTypeName });
 
-const tagBytes = (view: DataView, start: number) =>
+export const tagBytes = (view: DataView, start: number) =>
   secureChannel.read(view, start) ? TAG + CHANNEL_IDENTIFIER : TAG;
-const isOpaque = (view: DataView, start: number) => encrypted.read(view, start) || changed.read(view, start);
+export const isOpaque = (view: DataView, start: number) =>
+  encrypted.read(view, start) || changed.read(view, start);
 
 export const macsec = defineProtocol({
   name: 'macsec',

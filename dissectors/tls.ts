@@ -20,7 +20,13 @@ import { type Details, defineProtocol } from '../src/core/protocol.ts';
 import { asciiText, hexText, printable } from '../src/core/text.ts';
 import { isGrease, tlsAlert, tlsCipherSuite, tlsExtension, tlsVersion } from './names/tls.ts';
 
-const Content = { changeCipherSpec: 20, alert: 21, handshake: 22, application: 23, heartbeat: 24 } as const;
+export const Content = {
+  changeCipherSpec: 20,
+  alert: 21,
+  handshake: 22,
+  application: 23,
+  heartbeat: 24,
+} as const;
 
 const CONTENTS: Readonly<Record<number, string>> = {
   20: 'Change Cipher Spec',
@@ -30,7 +36,15 @@ const CONTENTS: Readonly<Record<number, string>> = {
   24: 'Heartbeat',
 };
 
-const Message = { helloRequest: 0, clientHello: 1, serverHello: 2 } as const;
+export const Message = {
+  helloRequest: 0,
+  clientHello: 1,
+  serverHello: 2,
+  encryptedExtensions: 8,
+  certificate: 11,
+  finished: 20,
+  keyUpdate: 24,
+} as const;
 
 const MESSAGES: Readonly<Record<number, string>> = {
   0: 'Hello Request',
@@ -58,23 +72,23 @@ const Extension = { serverName: 0, alpn: 16, supportedVersions: 43 } as const;
 const LEVELS: Readonly<Record<number, string>> = { 1: 'Warning', 2: 'Fatal' };
 
 // Relative to the record.
-const contentType = u8('tls.record.content_type', 'Content Type', 0, { values: CONTENTS, list: true });
+export const contentType = u8('tls.record.content_type', 'Content Type', 0, { values: CONTENTS, list: true });
 const recordVersion = u16('tls.record.version', 'Version', 1, {
   base: 'hex',
   values: tlsVersion,
   list: true,
 });
-const recordLength = u16('tls.record.length', 'Length', 3, { list: true });
+export const recordLength = u16('tls.record.length', 'Length', 3, { list: true });
 
 // Relative to the handshake or alert message.
-const messageType = u8('tls.handshake.type', 'Handshake Type', 0, { values: MESSAGES, list: true });
-const messageLength = u24('tls.handshake.length', 'Length', 1, { list: true });
+export const messageType = u8('tls.handshake.type', 'Handshake Type', 0, { values: MESSAGES, list: true });
+export const messageLength = u24('tls.handshake.length', 'Length', 1, { list: true });
 const alertLevel = u8('tls.alert_message.level', 'Level', 0, { values: LEVELS, list: true });
 const alertDescription = u8('tls.alert_message.desc', 'Description', 1, { values: tlsAlert, list: true });
 
 // Relative to the hello, behind its handshake header.
 const legacyVersion = u16('tls.handshake.version', 'Version', 0, { base: 'hex', values: tlsVersion });
-const random = bytes('tls.handshake.random', 'Random', 2, 32);
+export const random = bytes('tls.handshake.random', 'Random', 2, 32);
 const sessionIdLength = u8('tls.handshake.session_id_length', 'Session ID Length', 34);
 const sessionId = computed<string>('tls.handshake.session_id', 'Session ID', 'bytes');
 
@@ -101,19 +115,19 @@ const negotiatedVersion = computed<number>('tls.negotiated_version', 'Negotiated
   show: (value) => tlsVersion(value) ?? `0x${value.toString(16)}`,
 });
 
-const RECORD_HEADER = 5;
-const MESSAGE_HEADER = 4;
+export const RECORD_HEADER = 5;
+export const MESSAGE_HEADER = 4;
 const EXTENSION_HEADER = 4;
 /** RFC 5246 section 6.2.3; version 1.3 allows less. */
 const RECORD_MAXIMUM = 2 ** 14 + 2048;
 /** No hello or chain of certificates is longer: what says so is encrypted. */
-const MESSAGE_MAXIMUM = 2 ** 17;
+export const MESSAGE_MAXIMUM = 2 ** 17;
 const ALERT = 2;
 /** An encrypted alert has at least a tag of 8 bytes (RFC 6655) with it. */
 const ENCRYPTED_ALERT = 10;
 
 /** Whether a record can begin at `at`; five bytes are there. */
-function recordBegins(view: DataView, at: number): boolean {
+export function recordBegins(view: DataView, at: number): boolean {
   const type = contentType.read(view, at);
   const version = recordVersion.read(view, at);
   const length = recordLength.read(view, at);
@@ -191,8 +205,7 @@ class HelloReader {
         session.to - session.from,
       );
     const rest = hello.type === 'client' ? this.offeredSuites(session.to) : this.chosenSuite(session.to);
-    const extensions = rest < 0 ? null : vector(view, rest, 2, end);
-    if (extensions !== null) this.extensions(extensions);
+    if (rest >= 0) this.readExtensions(rest);
     if (hello.type === 'server') out?.computed(negotiatedVersion, hello.version, at, 2);
     return hello;
   }
@@ -215,8 +228,10 @@ class HelloReader {
     return at + 3;
   }
 
-  private extensions(list: Vector): void {
-    const { view, out } = this;
+  readExtensions(from: number): TlsHello {
+    const { view, out, hello } = this;
+    const list = vector(view, from, 2, this.end);
+    if (list === null) return hello;
     for (let at = list.from; at + EXTENSION_HEADER <= list.end; ) {
       const type = extensionType.read(view, at);
       const data = at + EXTENSION_HEADER;
@@ -231,6 +246,7 @@ class HelloReader {
       out?.close();
       at = next;
     }
+    return hello;
   }
 
   /** RFC 6066 section 3: a list of one name, of the only type there is. A server's answer is empty. */
@@ -403,6 +419,24 @@ export function tlsHello(view: DataView, start: number, end: number): TlsHello |
     },
   });
   return found;
+}
+
+/**
+ * The hello that a whole handshake message is, from its header at `at` to `end`: of the server's it may be the part that
+ * version 1.3 encrypts (RFC 8446 section 4.3.1), which has extensions alone. Null for every other message.
+ */
+export function helloMessage(view: DataView, at: number, end: number): TlsHello | null {
+  const body = at + MESSAGE_HEADER;
+  switch (messageType.read(view, at)) {
+    case Message.clientHello:
+      return new HelloReader(view, end, 'client', null).read(body);
+    case Message.serverHello:
+      return new HelloReader(view, end, 'server', null).read(body);
+    case Message.encryptedExtensions:
+      return new HelloReader(view, end, 'server', null).readExtensions(body);
+    default:
+      return null;
+  }
 }
 
 function helloText(hello: TlsHello): string {

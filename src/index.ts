@@ -36,6 +36,12 @@ export {
 } from './core/record.ts';
 export { type ProtocolKey, type RegisteredOption, Registry } from './core/registry.ts';
 export { packetTree, type TreeLine } from './core/tree.ts';
+export { DecryptingCapture } from './decrypt/decrypting-capture.ts';
+export { SecurityAssociation } from './decrypt/esp.ts';
+export { HBONE_PORT, type HboneOptions, HboneReader } from './decrypt/hbone.ts';
+export type * from './decrypt/hbone-record.ts';
+export { KeyLog } from './decrypt/key-log.ts';
+export { MacsecKey } from './decrypt/macsec.ts';
 export { CaptureError, UsageError } from './errors.ts';
 export {
   Catalog,

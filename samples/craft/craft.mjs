@@ -13,6 +13,7 @@ const all = [
   'link-layers',
   'l2-l3',
   'dns-tls',
+  'sealed',
   'damaged',
 ];
 

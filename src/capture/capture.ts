@@ -43,6 +43,8 @@ export interface Capture extends AsyncIterable<PacketBatch> {
   readonly interfaces: readonly CaptureInterface[];
   /** Names for addresses that the file itself brings (pcapng name resolution blocks). */
   readonly names: ReadonlyMap<string, string>;
+  /** TLS key logs that the file itself brings (pcapng decryption secrets blocks). Grows while reading. */
+  readonly secrets: readonly string[];
   readonly files: readonly CaptureFile[];
   /** The next batch, null at the end. The previous batch is invalid from the call on. */
   next(): Promise<PacketBatch | null>;

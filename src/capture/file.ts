@@ -12,6 +12,7 @@ import { systemReason } from './source.ts';
 export class FileCapture implements Capture {
   readonly interfaces;
   readonly names;
+  readonly secrets;
   readonly files: readonly CaptureFile[];
 
   readonly #file: {
@@ -39,6 +40,7 @@ export class FileCapture implements Capture {
     const format = 'format' in kind ? kind.format : null;
     this.interfaces = records.interfaces;
     this.names = records.names;
+    this.secrets = records.secrets;
     this.#file = { file, format, compression, packets: 0, damage: null };
     this.files = [this.#file];
     this.#block = block;

@@ -40,6 +40,7 @@ function isBefore(a: Head, b: Head): boolean {
 export class MergedCapture implements Capture {
   readonly interfaces: readonly CaptureInterface[];
   readonly names: ReadonlyMap<string, string>;
+  readonly secrets: readonly string[];
   readonly files: readonly CaptureFile[];
 
   readonly #captures: readonly FileCapture[];
@@ -54,6 +55,7 @@ export class MergedCapture implements Capture {
   constructor(captures: readonly FileCapture[], records: CaptureRecords) {
     this.interfaces = records.interfaces;
     this.names = records.names;
+    this.secrets = records.secrets;
     this.files = captures.flatMap((capture) => capture.files);
     this.#captures = captures;
     this.#dry = captures.map((file, order) => new Head(file, order));

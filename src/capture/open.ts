@@ -27,7 +27,7 @@ export interface OpenOptions {
  *   `files[].damage`.
  */
 export function openCapture(path: string, options: OpenOptions = {}): Promise<Capture> {
-  const records = { interfaces: [], names: new Map() };
+  const records = { interfaces: [], names: new Map(), secrets: [] };
   return openFile(path, options.blockSize ?? BLOCK_SIZE, records, options);
 }
 
@@ -44,7 +44,7 @@ export async function openCaptures(paths: readonly string[], options: OpenOption
   if (paths.length === 1) return openCapture(paths[0], options);
   const blockSize =
     options.blockSize ?? Math.max(1 << 16, Math.min(BLOCK_SIZE, MERGE_MEMORY / (2 * paths.length)));
-  const records: CaptureRecords = { interfaces: [], names: new Map() };
+  const records: CaptureRecords = { interfaces: [], names: new Map(), secrets: [] };
   const files: FileCapture[] = [];
   try {
     for (const path of paths) files.push(await openFile(path, Math.trunc(blockSize), records));

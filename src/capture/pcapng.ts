@@ -34,6 +34,7 @@ const SIMPLE_PACKET = 3;
 const NAME_RESOLUTION = 4;
 const INTERFACE_STATISTICS = 5;
 const ENHANCED_PACKET = 6;
+const DECRYPTION_SECRETS = 10;
 
 const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 const BYTE_ORDER_SWAPPED = 0x4d3c2b1a;
@@ -42,6 +43,10 @@ const BYTE_ORDER_SWAPPED = 0x4d3c2b1a;
 const MAX_BLOCK = MAX_PACKET + (1 << 20);
 /** Interfaces of one capture, so that a hostile file cannot fill the memory. */
 const MAX_INTERFACES = 65_536;
+/** Secrets type of a TLS key log, "TLSK" (section 4.7). */
+const TLS_KEY_LOG = 0x544c534b;
+/** Bytes of key logs kept per capture. */
+const MAX_SECRETS = 1 << 24;
 /** Characters of the comments of one packet, taken together. */
 const MAX_COMMENT = 16_384;
 
@@ -65,6 +70,8 @@ export class PcapngReader implements RecordReader {
   // Time of the last packet that had one: simple packet blocks have none and take this, or 1970 at first.
   #seconds = 0;
   #nanoseconds = 0;
+  /** Bytes of key logs seen. */
+  #secretBytes = 0;
 
   constructor(file: string, records: CaptureRecords) {
     this.#file = file;
@@ -219,8 +226,11 @@ export class PcapngReader implements RecordReader {
       case INTERFACE_STATISTICS:
         if (length >= 24) this.#statistics(view, at, end);
         return true;
+      case DECRYPTION_SECRETS:
+        this.#secrets(view, at, end);
+        return true;
       default:
-        return true; // decryption secrets, custom, journal, sysdig and whatever comes: not packets
+        return true; // custom, journal, sysdig and whatever comes: not packets
     }
   }
 
@@ -293,6 +303,17 @@ export class PcapngReader implements RecordReader {
     });
     if (received === null && dropped === null) return;
     this.#records.interfaces[this.#interfaces[id].index].statistics = { received, dropped };
+  }
+
+  /** type(4) length(4) data */
+  #secrets(view: DataView, at: number, end: number): void {
+    const littleEndian = this.#littleEndian;
+    const from = at + 16;
+    if (from > end || view.getUint32(at + 8, littleEndian) !== TLS_KEY_LOG) return;
+    const length = view.getUint32(at + 12, littleEndian);
+    this.#secretBytes += length;
+    if (length > end - from || this.#secretBytes > MAX_SECRETS) return;
+    this.#records.secrets.push(Buffer.from(view.buffer, view.byteOffset + from, length).toString('latin1'));
   }
 
   #unknownInterface(block: InputBlock, at: number, id: number): false {

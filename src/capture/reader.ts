@@ -12,6 +12,7 @@ export const MAX_PACKET = 1 << 24;
 export interface CaptureRecords {
   readonly interfaces: CaptureInterface[];
   readonly names: Map<string, string>;
+  readonly secrets: string[];
 }
 
 /** Finds the packets in the bytes of one file format. */

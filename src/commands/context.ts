@@ -14,6 +14,10 @@ export interface InputOptions {
   readonly decodeAs?: string[];
   /** Display filter. */
   readonly filter?: string;
+  readonly espSa?: string[];
+  readonly macsecKey?: string[];
+  /** Of the commands that show what is inside TLS. */
+  readonly tlsKeys?: string;
   readonly count?: number;
   readonly duration?: number;
   /** Threads that account flows. */

@@ -7,6 +7,7 @@ import { Dissector } from '../core/dissector.ts';
 import { FlowRoles } from '../core/outline.ts';
 import type { Registry } from '../core/registry.ts';
 import { printable } from '../core/text.ts';
+import type { DecryptingCapture } from '../decrypt/decrypting-capture.ts';
 import { Interrupted, UsageError } from '../errors.ts';
 import type { FieldReader, Filter } from '../filter/index.ts';
 import { FlowAccounting, type VniKey } from '../flow/accounting.ts';
@@ -15,6 +16,7 @@ import { countText } from '../output/units.ts';
 import { type PacketSink, type RunOptions, run, type SummaryRecord } from '../pipeline.ts';
 import { buildRegistry } from '../registration.ts';
 import type { Context, InputOptions } from './context.ts';
+import { unprotectWith } from './decryption.ts';
 
 export interface Analysis {
   readonly dissector: Dissector;
@@ -25,6 +27,8 @@ export interface Analysis {
   readonly filter: RunOptions['filter'];
   /** Of the fields that `prepare` was asked to read, in their order. */
   readonly readers: readonly FieldReader[];
+  /** The same capture, where keys were given for its packets. */
+  readonly decryption: DecryptingCapture | null;
 }
 
 /** Opens what the command line names. */
@@ -50,11 +54,14 @@ export async function prepare(
     signal.addEventListener('abort', () => reject(new Interrupted()), { once: true });
   });
   interrupted.catch(() => {}); // an abort after opening is the run's to see
-  const capture = await Promise.race([
+  const unprotect = await unprotectWith(options);
+  const opened = await Promise.race([
     openCaptures(files, workers === 1 && accounting ? accounting : {}),
     interrupted,
   ]);
-  return { dissector, roles, capture, accounting, filter: filter?.matches, readers };
+  const decryption = unprotect?.(opened, dissector.registry) ?? null;
+  const capture = decryption ?? opened;
+  return { dissector, roles, capture, accounting, decryption, filter: filter?.matches, readers };
 }
 
 /** What is made of the names in the command line: of those in a filter, and of fields to read. */
@@ -128,6 +135,7 @@ export async function analyse(
       : undefined,
   });
   if (shown > 0) context.stderr.write('\r\x1b[K');
+  for (const remark of analysis.decryption?.remarks() ?? []) context.stderr.write(`tunscope: ${remark}\n`);
   return summary;
 }
 

@@ -1,5 +1,7 @@
 /** `tunscope packets`: one line per packet, with -V the field tree, with -x the bytes. */
 import { packetRecord } from '../core/record.ts';
+import { printable } from '../core/text.ts';
+import type { PacketHeaderReader } from '../decrypt/packet-headers.ts';
 import { csvHeader, csvLine } from '../output/csv.ts';
 import { hexdump } from '../output/hexdump.ts';
 import { jsonText } from '../output/json.ts';
@@ -7,6 +9,7 @@ import { PACKET_CSV, packetLine, packetLineText, packetTreeLines } from '../outp
 import { TextWriter } from '../output/writer.ts';
 import type { Packet } from '../pipeline.ts';
 import { type Context, formatOf, type InputOptions, lineWidth } from './context.ts';
+import { packetHeaders } from './decryption.ts';
 import { type Analysis, analyse, prepare, report } from './input.ts';
 
 export interface PacketsOptions extends InputOptions {
@@ -22,24 +25,29 @@ export async function packets(files: string[], options: PacketsOptions, context:
   const prepared = await prepare(files, limited, { application: true }, context);
   const { filter } = prepared;
   const relativeTime = relativeClock();
+  const headers = await packetHeaders(options, prepared);
   // Times count from the capture's first packet, whether it matches or not.
   const analysis: Analysis = filter
     ? {
         ...prepared,
         filter(packet) {
           relativeTime(packet);
-          return filter(packet);
+          const matches = filter(packet);
+          if (!matches) headers?.skip(packet);
+          return matches;
         },
       }
     : prepared;
   const writer = new TextWriter(context.stdout);
   const format = formatOf(options);
-  const print = printer(format, analysis, relativeTime, options, context, writer);
+  const print = printer(format, analysis, relativeTime, headers, options, context, writer);
   if (format === 'json') writer.line('{"schema":1,"packets":[');
   if (format === 'csv') writer.line(csvHeader(PACKET_CSV));
   const summary = await analyse(analysis, { packet: print, flush: () => writer.flush() }, limited, context);
   if (format === 'json') writer.line(`],"summary":${jsonText(summary)}}`);
   await writer.flush();
+  if (options.tlsKeys !== undefined)
+    for (const remark of headers?.remarks() ?? []) context.stderr.write(`tunscope: ${remark}\n`);
   return report(summary, context, false);
 }
 
@@ -57,6 +65,7 @@ function printer(
   format: ReturnType<typeof formatOf>,
   analysis: Analysis,
   relativeTime: (packet: Packet) => number,
+  headers: PacketHeaderReader | null,
   options: PacketsOptions,
   context: Context,
   writer: TextWriter,
@@ -65,21 +74,27 @@ function printer(
   if (format === 'json' || format === 'ndjson') {
     let separator = '';
     return (packet) => {
-      writer.line(separator + jsonText(recordOf(packet, analysis)));
+      const record = recordOf(packet, analysis);
+      const decrypted = headers?.records(packet) ?? [];
+      if (decrypted.length > 0) record.decrypted = decrypted;
+      writer.line(separator + jsonText(record));
       if (format === 'json') separator = ',';
     };
   }
-  if (format === 'csv') {
-    return (packet) =>
-      writer.line(csvLine(PACKET_CSV, packetLine(packet, dissector, roles, relativeTime(packet))));
-  }
+  const lineOf = (packet: Packet) => {
+    const line = packetLine(packet, dissector, roles, relativeTime(packet));
+    const decrypted = headers?.text(packet) ?? '';
+    return decrypted === '' ? line : { ...line, protocol: 'http2', info: decrypted };
+  };
+  if (format === 'csv') return (packet) => writer.line(csvLine(PACKET_CSV, lineOf(packet)));
   const width = context.stdout.isTTY ? lineWidth(context) : 0;
   const names = options.names !== false && context.stdout.isTTY ? capture.names : undefined;
   return (packet) => {
     if (options.tree) {
       for (const line of packetTreeLines(packet, dissector)) writer.line(line);
+      for (const line of headers?.lines(packet) ?? []) writer.line(`  ${printable(line)}`);
     } else {
-      writer.line(packetLineText(packetLine(packet, dissector, roles, relativeTime(packet)), width, names));
+      writer.line(packetLineText(lineOf(packet), width, names));
     }
     if (options.hex) {
       const { batch, index } = packet;

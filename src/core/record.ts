@@ -45,6 +45,12 @@ export interface LayerRecord {
   options?: OptionRecord[];
 }
 
+/** What a packet completed of an encrypted stream: no bytes of the frame stand for it. */
+export interface DecryptedRecord {
+  protocol: string;
+  fields: Record<string, FieldValue | FieldValue[]>;
+}
+
 export interface PacketRecord {
   type: 'packet';
   schema: 1;
@@ -66,6 +72,7 @@ export interface PacketRecord {
   layers: LayerRecord[];
   stop: StopName | null;
   remarks: Remark[];
+  decrypted?: DecryptedRecord[];
   comment?: string;
 }
 

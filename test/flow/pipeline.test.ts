@@ -26,6 +26,7 @@ function captureOf(batches: readonly (readonly number[])[], data: Uint8Array = D
       },
     ],
     names: new Map(),
+    secrets: [],
     files: [],
     async next() {
       state.asked++;

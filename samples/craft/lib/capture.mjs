@@ -37,7 +37,7 @@ export function block(type, body) {
   return cat(le32(type), total, padded, total);
 }
 
-export function pcapng(frames, { interfaces = [{ name: 'craft0', link: 1 }] } = {}) {
+export function pcapng(frames, { interfaces = [{ name: 'craft0', link: 1 }], keyLog } = {}) {
   const section = block(
     0x0a0d0d0a,
     cat(
@@ -66,7 +66,9 @@ export function pcapng(frames, { interfaces = [{ name: 'craft0', link: 1 }] } = 
       ),
     );
   };
-  return cat(section, ...interfaces.map(iface), ...frames.map(place).map(packet));
+  // A decryption secrets block: secrets type "TLSK", length, text.
+  const secrets = keyLog ? block(10, cat(le32(0x544c534b), le32(keyLog.length), keyLog)) : null;
+  return cat(section, secrets, ...interfaces.map(iface), ...frames.map(place).map(packet));
 }
 
 /** Rows of [comment, layer or bytes, extra?] as frames. */

@@ -1,0 +1,21 @@
+/** A self-signed certificate with a SPIFFE name, made for these tests, and its key: neither protects anything. */
+export const certificate = `-----BEGIN CERTIFICATE-----
+MIIB1TCCAXugAwIBAgIUZFkIwIRGMAtDZ1u0/zh2s6s2fdcwCgYIKoZIzj0EAwIw
+GTEXMBUGA1UEAwwOc2VydmVyLmV4YW1wbGUwIBcNMjYxMTIzMDA1MjM2WhgPMjEy
+NjEwMzAwMDUyMzZaMBkxFzAVBgNVBAMMDnNlcnZlci5leGFtcGxlMFkwEwYHKoZI
+zj0CAQYIKoZIzj0DAQcDQgAEK77gidEZ+KHcvcQ0JPi0GyNSnbi4hn9BeLuNMOGE
+mCFZm5Wa8w0CUoA2tZ2Dkx4nLpilhL5Awhrq0BqX/nXLEqOBnjCBmzAdBgNVHQ4E
+FgQUcfG+zueKl+3OKwyNwwBiUNOPKRIwHwYDVR0jBBgwFoAUcfG+zueKl+3OKwyN
+wwBiUNOPKRIwDwYDVR0TAQH/BAUwAwEB/zBIBgNVHREEQTA/gg5zZXJ2ZXIuZXhh
+bXBsZYYtc3BpZmZlOi8vY2x1c3Rlci5leGFtcGxlL25zL2RlZmF1bHQvc2Evc2Vy
+dmVyMAoGCCqGSM49BAMCA0gAMEUCIHXLxo72FrZQ32zKA+rQ1phW9uobdGEzAtFQ
++//iu3M5AiEAoS35DvhWrazVe+5EJ5cfHcUXGCyY/Igc7ghpGFd9ptg=
+-----END CERTIFICATE-----
+`;
+
+export const privateKey = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg2Dp/6zoje6YngEjp
+eullkzAVTrrRCzJ537y8u64fDMyhRANCAAQrvuCJ0Rn4ody9xDQk+LQbI1KduLiG
+f0F4u40w4YSYIVmblZrzDQJSgDa1nYOTHicumKWEvkDCGurQGpf+dcsS
+-----END PRIVATE KEY-----
+`;
