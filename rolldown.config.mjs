@@ -10,10 +10,11 @@ export default defineConfig({
     'bin/tunscope': 'bin/tunscope.ts',
     'src/index': 'src/index.ts',
     'src/worker': 'src/flow/worker.ts',
+    'src/cap-child': 'src/live/cap-child.ts',
   },
   platform: 'node',
   // What is not ours is loaded as installed, but for what every run needs.
-  external: ['cli-table3', 'fzstd'],
+  external: ['cap', 'cli-table3', 'fzstd', 'prom-client'],
   output: { dir: 'dist', format: 'esm', entryFileNames: '[name].js', chunkFileNames: 'src/[name]-[hash].js' },
   plugins: [
     {

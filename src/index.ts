@@ -17,7 +17,15 @@ import { run } from './pipeline.ts';
 
 export { builtins } from '../dissectors/index.ts';
 export { PacketBatch } from './capture/batch.ts';
-export type { Capture, CaptureDamage, CaptureFile, CaptureInterface } from './capture/capture.ts';
+export type {
+  Capture,
+  CaptureDamage,
+  CaptureFile,
+  CaptureInterface,
+  LiveControl,
+  LiveInterfaceRecord,
+  LiveRecord,
+} from './capture/capture.ts';
 export { openCapture, openCaptures } from './capture/open.ts';
 export { Dissector } from './core/dissector.ts';
 export * from './core/field.ts';

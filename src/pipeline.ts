@@ -1,6 +1,6 @@
 /** Batches in, walked packets out to a sink: the loop every command shares. */
 import type { PacketBatch } from './capture/batch.ts';
-import type { Capture, CaptureFile, CaptureInterface } from './capture/capture.ts';
+import type { Capture, CaptureFile, CaptureInterface, LiveRecord } from './capture/capture.ts';
 import type { Dissector } from './core/dissector.ts';
 import { Layers, Stop } from './core/layers.ts';
 import { type FlowRoles, Outline } from './core/outline.ts';
@@ -38,6 +38,8 @@ export interface SummaryRecord {
   bytes: number;
   captures: CaptureFile[];
   stopped: { truncated: number; malformed: number; unknown: number; tooDeep: number };
+  /** Only where running devices were captured. */
+  live?: LiveRecord;
 }
 
 export interface RunOptions {
@@ -49,7 +51,7 @@ export interface RunOptions {
   readonly count?: number | undefined;
   /** Seconds of capture time, from the first packet, to stop after. */
   readonly duration?: number | undefined;
-  readonly progress?: ((packets: number) => void) | undefined;
+  readonly progress?: ((packets: number, bytes: number) => void) | undefined;
 }
 
 /** The loop over a batch's packets, apart from the asynchronous one over batches so that V8 optimises it early. */
@@ -168,7 +170,7 @@ export async function run(
       const batch = await next();
       if (batch === null) break;
       loop.batch(batch);
-      progress?.(loop.packets);
+      progress?.(loop.packets, loop.bytes);
       await sink.flush?.();
     }
     await sink.end?.(loop.stops);
@@ -189,5 +191,6 @@ export async function run(
       unknown: stops[Stop.unknown],
       tooDeep: stops[Stop.tooDeep],
     },
+    ...(capture.live && { live: capture.live.record() }),
   };
 }

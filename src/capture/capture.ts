@@ -2,8 +2,8 @@ import type { PacketBatch } from './batch.ts';
 
 /** What a capture file says of one interface (pcap files have exactly one). */
 export interface CaptureInterface {
-  /** Path of the file, '-' for standard input. */
-  readonly file: string;
+  /** Path of the file, '-' for standard input; null where packets come from a running device. */
+  readonly file: string | null;
   /** LINKTYPE_ value, https://www.tcpdump.org/linktypes.html. */
   readonly linkType: number;
   /** Interface name (pcapng if_name), null where the file does not say. */
@@ -34,6 +34,39 @@ export interface CaptureFile {
   readonly damage: CaptureDamage | null;
 }
 
+/** What the kernel counted on one device. */
+export interface LiveInterfaceRecord {
+  name: string;
+  /** Packets that passed the capture filter. */
+  received: number;
+  /** Of them, lost because the buffer was full; null where nobody counts. */
+  dropped: number | null;
+  /** Lost by the device or its driver. */
+  interfaceDropped: number | null;
+  /** Why the capture on it ended before the others, null where it did not. */
+  ended: string | null;
+}
+
+/** The `live` block of the summary. */
+export interface LiveRecord {
+  received: number;
+  dropped: number;
+  interfaceDropped: number;
+  backend: string;
+  /** What the packets of this backend lack. */
+  limits: string | null;
+  interfaces: LiveInterfaceRecord[];
+}
+
+/** Running devices, from the outside. */
+export interface LiveControl {
+  /** Ends the capture; what was captured still comes. */
+  stop(): void;
+  /** Asks for fresh counters, where they can be had; once a second at most. */
+  askCounters(): void;
+  record(): LiveRecord;
+}
+
 /**
  * A stream of packets: one file, standard input, or several files merged by time.
  * Damaged input ends the iteration after every complete packet; it never throws for it (see `files[].damage`).
@@ -46,6 +79,8 @@ export interface Capture extends AsyncIterable<PacketBatch> {
   /** TLS key logs that the file itself brings (pcapng decryption secrets blocks). Grows while reading. */
   readonly secrets: readonly string[];
   readonly files: readonly CaptureFile[];
+  /** Set where packets come from running devices. */
+  readonly live?: LiveControl;
   /** The next batch, null at the end. The previous batch is invalid from the call on. */
   next(): Promise<PacketBatch | null>;
   close(): Promise<void>;

@@ -1,6 +1,6 @@
+import { setImmediate } from 'node:timers/promises';
 import { PacketBatch } from './batch.ts';
 import type { Capture, CaptureFile, CaptureInterface } from './capture.ts';
-import type { FileCapture } from './file.ts';
 import type { CaptureRecords } from './reader.ts';
 
 /** Initial size of the merged block, in bytes; a larger packet makes it grow. */
@@ -8,14 +8,16 @@ const MERGED_BLOCK = 1 << 20;
 
 /** One file of the merge and the packet it is at. */
 class Head {
-  readonly file: FileCapture;
+  readonly file: Capture;
   batch: PacketBatch | null = null;
+  /** Under way to the next batch. */
+  pending: Promise<void> | null = null;
   /** Index in `batch` of the next packet. */
   at = 0;
   /** Place in the argument order, for packets of equal time. */
   readonly order: number;
 
-  constructor(file: FileCapture, order: number) {
+  constructor(file: Capture, order: number) {
     this.file = file;
     this.order = order;
   }
@@ -36,29 +38,39 @@ function isBefore(a: Head, b: Head): boolean {
   return nanoseconds !== 0 ? nanoseconds < 0 : a.order < b.order;
 }
 
-/** Several files as one capture, merged by time. */
+/** Seconds since 1970, to a quarter of a microsecond. */
+function timeOf(batch: PacketBatch, i: number): number {
+  return batch.seconds[i] + batch.nanoseconds[i] / 1e9;
+}
+
+/** Several files or devices as one capture, merged by time. */
 export class MergedCapture implements Capture {
   readonly interfaces: readonly CaptureInterface[];
   readonly names: ReadonlyMap<string, string>;
   readonly secrets: readonly string[];
   readonly files: readonly CaptureFile[];
 
-  readonly #captures: readonly FileCapture[];
+  readonly #captures: readonly Capture[];
   /** Binary heap of the files that have a next packet, the earliest first. */
   readonly #heap: Head[] = [];
   /** Files whose batch is used up. */
-  #dry: Head[];
+  readonly #dry: Set<Head>;
+  #wake = () => {};
+  #failure: Error | null = null;
   readonly #batch = new PacketBatch(new Uint8Array(MERGED_BLOCK));
   #used = 0;
   #closed = false;
+  readonly #patience: number;
 
-  constructor(captures: readonly FileCapture[], records: CaptureRecords) {
+  /** @param patience Seconds after which a packet no longer waits for earlier ones of the others. */
+  constructor(captures: readonly Capture[], records: CaptureRecords, patience = Number.POSITIVE_INFINITY) {
     this.interfaces = records.interfaces;
     this.names = records.names;
     this.secrets = records.secrets;
     this.files = captures.flatMap((capture) => capture.files);
     this.#captures = captures;
-    this.#dry = captures.map((file, order) => new Head(file, order));
+    this.#patience = patience;
+    this.#dry = new Set(captures.map((file, order) => new Head(file, order)));
     this.#batch.numbers = new Float64Array(this.#batch.offset.length);
   }
 
@@ -67,10 +79,14 @@ export class MergedCapture implements Capture {
     batch.count = 0;
     batch.comments = null;
     this.#used = 0;
-    await this.#refill();
-    if (this.#closed || this.#heap.length === 0) return null;
-    // A batch ends where a file must be read on: that may take long (a pipe), what is merged need not wait.
-    while (this.#dry.length === 0 && this.#copyRun());
+    while (batch.count === 0) {
+      await this.#refill();
+      if (this.#closed || (this.#heap.length === 0 && this.#dry.size === 0)) return null;
+      // A batch ends where a file must be read on: that may take long (a pipe), what is merged need not wait. Nor does
+      // it go on without what that read brings: only devices that were silent before are left out.
+      const silent = this.#dry.size;
+      while (this.#dry.size === silent && (silent === 0 || this.#overdue() >= 0) && this.#copyRun());
+    }
     return batch;
   }
 
@@ -87,15 +103,54 @@ export class MergedCapture implements Capture {
     }
   }
 
+  /** Waits until every file has a next packet, or the earliest one there is has waited long enough. */
   async #refill(): Promise<void> {
-    const dry = this.#dry;
-    this.#dry = [];
-    await Promise.all(dry.map((head) => head.advance()));
-    for (const head of dry) {
-      if (head.batch === null) continue;
+    for (const head of this.#dry) {
+      head.pending ??= head.advance().then(
+        () => this.#arrived(head),
+        (error: Error) => {
+          this.#failure = error;
+          this.#wake();
+        },
+      );
+    }
+    if (this.#overdue() >= 0) {
+      // What came while the last batch was processed is not read yet: a whole turn of the event loop takes it in.
+      await setImmediate();
+      await setImmediate();
+    }
+    for (;;) {
+      if (this.#failure !== null) throw this.#failure;
+      const overdue = this.#overdue();
+      if (this.#dry.size === 0 || overdue >= 0) return;
+      // A promise of its own each time: racing with one that a silent device keeps pending would leak.
+      let timer: NodeJS.Timeout | undefined;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+        if (overdue > Number.NEGATIVE_INFINITY) timer = setTimeout(resolve, Math.ceil(-overdue * 1000));
+      });
+      clearTimeout(timer);
+    }
+  }
+
+  /** Seconds since the earliest packet has waited long enough; negative before. */
+  #overdue(): number {
+    if (this.#heap.length === 0 || this.#patience === Number.POSITIVE_INFINITY)
+      return Number.NEGATIVE_INFINITY;
+    const { batch, at } = this.#heap[0];
+    const age = Date.now() / 1000 - timeOf(batch!, at);
+    // A time in the future is one before the clock was set back.
+    return Math.abs(age) - this.#patience;
+  }
+
+  #arrived(head: Head): void {
+    head.pending = null;
+    this.#dry.delete(head);
+    if (head.batch !== null) {
       this.#heap.push(head);
       this.#siftUp(this.#heap.length - 1);
     }
+    this.#wake();
   }
 
   /**
@@ -114,13 +169,18 @@ export class MergedCapture implements Capture {
     const room = batch.bytes.length - this.#used;
     const capacity = first + batch.offset.length - batch.count;
     const rival = this.#second();
+    const horizon = this.#dry.size === 0 ? Number.POSITIVE_INFINITY : Date.now() / 1000 - this.#patience;
     let lastByte = firstByte;
     do {
       const end = from.offset[head.at] + from.captured[head.at];
       if (head.at === capacity || end - firstByte > room) break;
       lastByte = end;
       head.at++;
-    } while (head.at < from.count && (rival === null || isBefore(head, rival)));
+    } while (
+      head.at < from.count &&
+      (rival === null || isBefore(head, rival)) &&
+      (horizon === Number.POSITIVE_INFINITY || timeOf(from, head.at) <= horizon)
+    );
 
     if (head.at === first) {
       if (batch.count > 0) return false;
@@ -131,7 +191,7 @@ export class MergedCapture implements Capture {
     if (head.at === from.count) {
       const last = heap.pop()!;
       if (heap.length > 0) heap[0] = last;
-      this.#dry.push(head);
+      this.#dry.add(head);
     }
     this.#siftDown();
     return true;

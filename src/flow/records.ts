@@ -127,6 +127,11 @@ export class FlowRecords {
     return largest(keys, limit).map((i) => ids[i]);
   }
 
+  /** What a flow is sorted by; negative where the smallest goes first. */
+  value(id: number, by: FlowSort): number {
+    return this.kernelOf(id).exports.sortKey(id % SHARE, FLOW_SORTS.indexOf(by));
+  }
+
   record(id: number): FlowRecord {
     return JSON.parse(this.text(id));
   }

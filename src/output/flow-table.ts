@@ -68,7 +68,7 @@ export function flowColumns(width: number, names?: ReadonlyMap<string, string>):
         return from.length + to.length + 3 <= room ? `${from} > ${to}` : `${from}\n> ${to}`;
       },
     },
-    { heading: 'PACKETS', right: true, rank: 0, cell: (flow) => countText(flow.packets) },
+    { heading: 'PACKETS', right: true, rank: 1, cell: (flow) => countText(flow.packets) },
     { heading: 'BYTES', right: true, rank: 0, cell: (flow) => bytesText(flow.bytes) },
     {
       heading: 'THERE / BACK',

@@ -15,7 +15,7 @@ export interface PacketLine {
   /** Seconds since the capture's first packet. */
   readonly relative: number;
   readonly time: string;
-  readonly file: string;
+  readonly file: string | null;
   readonly interface: string | null;
   readonly length: number;
   readonly captured: number;

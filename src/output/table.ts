@@ -38,7 +38,24 @@ const BORDERLESS = {
   middle: '  ',
 } as const;
 
-const GAP = 2;
+export const GAP = 2;
+
+/** Those of the columns `from` that fit, the ones of highest rank left out first. */
+export function fittingColumns(
+  from: readonly number[],
+  columns: readonly { readonly rank: number }[],
+  widths: readonly number[],
+  width: number,
+): number[] {
+  const shown = [...from];
+  const total = () => shown.reduce((sum, i) => sum + widths[i] + GAP, -GAP);
+  while (total() > width) {
+    const worst = shown.reduce((a, b) => (columns[b].rank >= columns[a].rank ? b : a));
+    if (columns[worst].rank === 0) break;
+    shown.splice(shown.indexOf(worst), 1);
+  }
+  return shown;
+}
 
 /** Draws `records`, leaving out the columns of highest rank until the widest rows fit. */
 export function renderTable<R>(
@@ -53,15 +70,10 @@ export function renderTable<R>(
     Math.max(column.heading.length, ...cells.map((row) => Math.max(...row[i].map((line) => line.length)))),
   );
   // A column that says nothing about any record is noise.
-  const shown = columns
+  const telling = columns
     .map((_, i) => i)
     .filter((i) => cells.some((row) => row[i].some((line) => line !== '')));
-  const total = () => shown.reduce((sum, i) => sum + widths[i] + GAP, -GAP);
-  while (total() > style.width) {
-    const worst = shown.reduce((a, b) => (columns[b].rank >= columns[a].rank ? b : a));
-    if (columns[worst].rank === 0) break;
-    shown.splice(shown.indexOf(worst), 1);
-  }
+  const shown = fittingColumns(telling, columns, widths, style.width);
   const table = new Table({
     head: shown.map((i) => columns[i].heading),
     chars: BORDERLESS,

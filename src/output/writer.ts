@@ -9,13 +9,16 @@ export class TextWriter {
   private text = '';
   private waiting: Promise<void> | null = null;
 
-  constructor(stream: Writable) {
+  private readonly gather: number;
+
+  constructor(stream: Writable, gather = GATHER) {
     this.stream = stream;
+    this.gather = gather;
   }
 
   line(text: string): void {
     this.text += `${text}\n`;
-    if (this.text.length >= GATHER) this.push();
+    if (this.text.length >= this.gather) this.push();
   }
 
   private push(): void {
