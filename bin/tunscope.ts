@@ -5,6 +5,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import type { Context } from '../src/commands/context.ts';
 import { printable } from '../src/core/text.ts';
 import { CaptureError, Interrupted, MemoryError, UsageError } from '../src/errors.ts';
+import { BACKENDS } from '../src/live/names.ts';
 import { FLOW_SORTS, VNI_SORTS } from '../src/sorts.ts';
 
 function positive(text: string): number {
@@ -16,6 +17,21 @@ function positive(text: string): number {
 function count(text: string): number {
   const number = Number(text);
   if (!Number.isSafeInteger(number) || number < 0) throw new InvalidArgumentError('expected a whole number');
+  return number;
+}
+
+function snapLength(text: string): number {
+  const number = Number(text);
+  if (!Number.isSafeInteger(number) || number < 1 || number > 262_144)
+    throw new InvalidArgumentError('expected a number of bytes up to 262144');
+  return number;
+}
+
+/** libpcap takes the size in bytes, as a signed 32-bit number. */
+function mebibytes(text: string): number {
+  const number = Number(text);
+  if (!Number.isSafeInteger(number) || number < 1 || number > 2047)
+    throw new InvalidArgumentError('expected a number of MiB up to 2047');
   return number;
 }
 
@@ -41,6 +57,14 @@ function captureCommand(program: Command, name: string, summary: string): Comman
       `${summary}.\nCAPTURE is a pcap or pcapng file, also gzip, zstd or lz4, or - for standard input; several are merged by time.`,
     )
     .argument('[CAPTURE...]')
+    .option('-i, --interface <name>', 'capture on this interface, or any (repeatable)', collect)
+    .option('-f, --capture-filter <bpf>', "capture only what passes tcpdump's filter")
+    .option('-s, --snaplen <bytes>', 'capture so much of each packet', snapLength)
+    .option('-p, --no-promiscuous-mode', 'capture only what is for this host')
+    .option('--buffer <MiB>', 'kernel buffer per interface (default: 64)', mebibytes)
+    .addOption(new Option('--backend <name>', 'capture with').choices(['auto', ...BACKENDS]))
+    .option('--netns <name>', 'capture in this network namespace; a number is that of a process in it')
+    .option('--wait', 'wait for interfaces to come, and to come back')
     .option('-Y, --filter <expression>', "only packets that match, in Wireshark's display filter language")
     .option(
       '-d, --decode-as <rule>',
@@ -77,6 +101,12 @@ function workersOption(): Option {
   );
 }
 
+function intervalOption(): Option {
+  return new Option('--interval <seconds>', 'of a capture, print what changed as NDJSON so often').argParser(
+    positive,
+  );
+}
+
 function vniKeyOption(): Option {
   return new Option(
     '--vni-key <mode>',
@@ -109,6 +139,8 @@ function build(context: Context, finish: (status: number) => void): Command {
   captureCommand(program, 'flows', 'Conversations inside the tunnels, keyed by VNI')
     .addOption(vniKeyOption())
     .addOption(workersOption())
+    .addOption(intervalOption())
+    .option('--metrics <address>', 'of a capture, serve totals to Prometheus there, e.g. 127.0.0.1:9464')
     .addOption(
       new Option('--sort <key>', 'order: largest first; first and vni smallest first').choices(FLOW_SORTS),
     )
@@ -119,6 +151,8 @@ function build(context: Context, finish: (status: number) => void): Command {
   captureCommand(program, 'vni', 'One row per VNI, and one for untunnelled traffic')
     .addOption(vniKeyOption())
     .addOption(workersOption())
+    .addOption(intervalOption())
+    .option('--metrics <address>', 'of a capture, serve totals to Prometheus there, e.g. 127.0.0.1:9464')
     .addOption(new Option('--sort <key>', 'order: largest first; vni smallest first').choices(VNI_SORTS))
     .action(async (files, options) =>
       finish(await (await import('../src/commands/vni.ts')).vni(files, options, context)),
@@ -126,6 +160,7 @@ function build(context: Context, finish: (status: number) => void): Command {
   captureCommand(program, 'packets', 'One line per packet')
     .option('-V, --tree', 'the field tree of each packet')
     .option('-x, --hex', 'the bytes of each packet')
+    .option('-l, --line-buffered', 'write each packet at once')
     .option('--tls-keys <file>', 'show HTTP/2 headers inside TLS 1.3: a key log as of SSLKEYLOGFILE')
     .action(async (files, options) =>
       finish(await (await import('../src/commands/packets.ts')).packets(files, options, context)),
@@ -140,6 +175,11 @@ function build(context: Context, finish: (status: number) => void): Command {
   listCommand(program, 'options', 'The tunnel options that are decoded, by class and type').action(
     async (options) => finish(await (await registered()).optionDecoders(options, context)),
   );
+  listCommand(program, 'interfaces', 'The interfaces that can be captured on, and what they are')
+    .option('--netns <name>', 'those of this network namespace; a number is that of a process in it')
+    .action(async (options) =>
+      finish(await (await import('../src/commands/interfaces.ts')).interfaces(options, context)),
+    );
   for (const command of program.commands) command.exitOverride();
   return program;
 }
@@ -154,6 +194,7 @@ async function main(abort: AbortController): Promise<number> {
   });
   let status = 0;
   const context: Context = {
+    stdin: process.stdin,
     stdout: process.stdout,
     stderr: process.stderr,
     env: process.env,

@@ -80,7 +80,7 @@ export interface Capture extends AsyncIterable<PacketBatch> {
   readonly secrets: readonly string[];
   readonly files: readonly CaptureFile[];
   /** Set where packets come from running devices. */
-  readonly live?: LiveControl;
+  readonly live?: LiveControl | undefined;
   /** The next batch, null at the end. The previous batch is invalid from the call on. */
   next(): Promise<PacketBatch | null>;
   close(): Promise<void>;

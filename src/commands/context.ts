@@ -1,7 +1,11 @@
 /** What a command gets from the process around it, so that none of them touches `process`. */
 import type { Writable } from 'node:stream';
+import type { ReadStream } from 'node:tty';
+import type { BackendName } from '../live/names.ts';
 
 export interface Context {
+  /** Keys, where it is a terminal. */
+  readonly stdin?: ReadStream;
   readonly stdout: Writable & { readonly isTTY?: boolean; readonly columns?: number; readonly rows?: number };
   readonly stderr: Writable & { readonly isTTY?: boolean };
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -29,6 +33,16 @@ export interface InputOptions {
   /** False with -n. */
   readonly names?: boolean;
   readonly progress?: boolean;
+  /** Devices to capture on, in place of files; the options from here to `wait` are theirs. */
+  readonly interface?: string[];
+  readonly captureFilter?: string;
+  readonly snaplen?: number;
+  /** False with -p. */
+  readonly promiscuousMode?: boolean;
+  readonly buffer?: number;
+  readonly backend?: BackendName | 'auto';
+  readonly netns?: string;
+  readonly wait?: boolean;
   readonly color?: 'auto' | 'always' | 'never';
 }
 

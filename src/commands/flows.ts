@@ -1,14 +1,16 @@
 /** `tunscope flows`: conversations inside the tunnels, keyed by VNI. */
+import { UsageError } from '../errors.ts';
 import type { VniKey } from '../flow/accounting.ts';
-import { FlowRecords } from '../flow/records.ts';
+import { type FlowRecord, FlowRecords } from '../flow/records.ts';
 import { FLOW_CSV, flowColumns } from '../output/flow-table.ts';
 import { writeCsv, writeJson, writeNdjson, writeTable } from '../output/records.ts';
 import { TextWriter } from '../output/writer.ts';
 import type { FlowSort } from '../sorts.ts';
-import { type Context, formatOf, type InputOptions, lineWidth, tableRows, useColor } from './context.ts';
-import { account, prepare, report } from './input.ts';
+import { type Context, formatOf, lineWidth, tableRows, useColor } from './context.ts';
+import { prepare, report } from './input.ts';
+import { LiveOutput, type LiveOutputOptions } from './live-output.ts';
 
-export interface FlowsOptions extends InputOptions {
+export interface FlowsOptions extends LiveOutputOptions {
   readonly vniKey: VniKey;
   readonly sort?: FlowSort;
   /** Names of fields, separated by commas: packets are grouped by their values instead. */
@@ -16,10 +18,21 @@ export interface FlowsOptions extends InputOptions {
 }
 
 export async function flows(files: string[], options: FlowsOptions, context: Context): Promise<number> {
-  if (options.by !== undefined)
+  if (options.by !== undefined) {
+    if (options.interval !== undefined || options.metrics !== undefined)
+      throw new UsageError('--by prints groups at the end: leave out --interval and --metrics');
     return (await import('./groups.ts')).groups(options.by, files, options, context);
-  const analysis = await prepare(files, options, { application: false, account: options.vniKey }, context);
-  const { accounting, summary } = await account(analysis, options, context);
+  }
+  const live = await LiveOutput.create<FlowRecord>(options, context);
+  const walk = { application: false, account: options.vniKey };
+  const analysis = await prepare(files, options, walk, context, live);
+  const { accounting, summary } = await live.account(analysis, () => ({
+    name: 'flows',
+    rows: () => new FlowRecords(analysis.accounting!),
+    columns: flowColumns(Number.POSITIVE_INFINITY),
+    sorts: { b: 'bytes', p: 'packets', v: 'vni', t: 'retransmissions', f: 'first', l: 'last' },
+  }));
+  if (live.snapshots) return report(summary, context, false);
   const records = new FlowRecords(accounting);
   const format = formatOf(options);
   // Machines get the order of first packets unless they ask; a cut list is only useful sorted.

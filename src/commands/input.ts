@@ -8,7 +8,7 @@ import { FlowRoles } from '../core/outline.ts';
 import type { Registry } from '../core/registry.ts';
 import { printable } from '../core/text.ts';
 import type { DecryptingCapture } from '../decrypt/decrypting-capture.ts';
-import { Interrupted, UsageError } from '../errors.ts';
+import { Interrupted } from '../errors.ts';
 import type { FieldReader, Filter } from '../filter/index.ts';
 import { FlowAccounting, type VniKey } from '../flow/accounting.ts';
 import { MAXIMUM_THREADS, ParallelAccounting } from '../flow/parallel.ts';
@@ -17,6 +17,7 @@ import { type PacketSink, type RunOptions, run, type SummaryRecord } from '../pi
 import { buildRegistry } from '../registration.ts';
 import type { Context, InputOptions } from './context.ts';
 import { unprotectWith } from './decryption.ts';
+import { devicesOf, type LiveWishes, openDevices, reportLive } from './live-input.ts';
 
 export interface Analysis {
   readonly dissector: Dissector;
@@ -36,16 +37,19 @@ export async function prepare(
   files: readonly string[],
   options: InputOptions,
   walk: { application: boolean; account?: VniKey; fields?: readonly string[] },
-  { signal }: Context,
+  context: Context,
+  live: LiveWishes = {},
 ): Promise<Analysis> {
-  if (files.length === 0) throw new UsageError('no capture given: name a file, or - for standard input');
+  const { signal } = context;
+  const devices = devicesOf(files, options);
   const registry = buildRegistry(options.decodeAs ?? []);
   const roles = new FlowRoles(registry);
   const { filter, readers } = await naming(options.filter, walk.fields ?? [], registry, roles);
   const dissector = new Dissector(registry, {
     application: walk.application || [filter, ...readers].some((named) => named?.application),
   });
-  const workers = walk.account === undefined ? 1 : await workersFor(files, options);
+  // Results are read while devices are captured, so that one thread has them all.
+  const workers = walk.account === undefined || devices ? 1 : await workersFor(files, options);
   const accounting =
     walk.account === undefined
       ? null
@@ -55,10 +59,9 @@ export async function prepare(
   });
   interrupted.catch(() => {}); // an abort after opening is the run's to see
   const unprotect = await unprotectWith(options);
-  const opened = await Promise.race([
-    openCaptures(files, workers === 1 && accounting ? accounting : {}),
-    interrupted,
-  ]);
+  const opened = devices
+    ? await openDevices(devices, options, context, live, accounting?.allocate)
+    : await Promise.race([openCaptures(files, workers === 1 && accounting ? accounting : {}), interrupted]);
   const decryption = unprotect?.(opened, dissector.registry) ?? null;
   const capture = decryption ?? opened;
   return { dissector, roles, capture, accounting, decryption, filter: filter?.matches, readers };
@@ -105,34 +108,37 @@ export async function account(
   analysis: Analysis,
   options: InputOptions,
   context: Context,
+  watch?: RunOptions['progress'],
 ): Promise<{ accounting: FlowAccounting; summary: SummaryRecord }> {
   const accounting = analysis.accounting!;
   const parallel = accounting.own.kernel.sharing.shares > 1;
   const sink = parallel ? new ParallelAccounting(accounting, options.decodeAs ?? []) : accounting;
-  return { accounting, summary: await analyse(analysis, sink, options, context) };
+  return { accounting, summary: await analyse(analysis, sink, options, context, watch) };
 }
 
-/** Runs the capture into `sink`, showing progress on a terminal. */
+/** Runs the capture into `sink`, showing progress on a terminal or telling it to `watch`. */
 export async function analyse(
   analysis: Analysis,
   sink: PacketSink,
   options: InputOptions,
   context: Context,
+  watch?: RunOptions['progress'],
 ): Promise<SummaryRecord> {
   const progress = options.progress ?? (context.stderr.isTTY === true && context.stdout.isTTY === true);
   let shown = Number.NEGATIVE_INFINITY;
+  const show = (packets: number) => {
+    if (performance.now() - shown < 200) return;
+    shown = performance.now();
+    context.stderr.write(`\r${countText(packets)} packets `);
+  };
+  // Devices are told to stop, and run dry: what they captured until then still counts.
+  const { live } = analysis.capture;
   const summary = await run(analysis.capture, analysis.dissector, analysis.roles, sink, {
-    signal: context.signal,
+    signal: live ? undefined : context.signal,
     filter: analysis.filter,
     count: options.count,
-    duration: options.duration,
-    progress: progress
-      ? (packets) => {
-          if (performance.now() - shown < 200) return;
-          shown = performance.now();
-          context.stderr.write(`\r${countText(packets)} packets `);
-        }
-      : undefined,
+    duration: live ? undefined : options.duration,
+    progress: watch ?? (progress ? show : undefined),
   });
   if (shown > 0) context.stderr.write('\r\x1b[K');
   for (const remark of analysis.decryption?.remarks() ?? []) context.stderr.write(`tunscope: ${remark}\n`);
@@ -141,7 +147,7 @@ export async function analyse(
 
 /** Says on standard error what was damaged or odd; the exit status that follows from it. */
 export function report(summary: SummaryRecord, context: Context, explain: boolean): number {
-  let status = 0;
+  let status = summary.live ? reportLive(summary.live, context) : 0;
   for (const { file, damage } of summary.captures) {
     if (damage === null) continue;
     status = 1;

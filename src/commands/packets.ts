@@ -15,6 +15,8 @@ import { type Analysis, analyse, prepare, report } from './input.ts';
 export interface PacketsOptions extends InputOptions {
   readonly tree?: boolean;
   readonly hex?: boolean;
+  /** A write for each packet. */
+  readonly lineBuffered?: boolean;
 }
 
 export async function packets(files: string[], options: PacketsOptions, context: Context): Promise<number> {
@@ -22,7 +24,7 @@ export async function packets(files: string[], options: PacketsOptions, context:
     options.limit === undefined
       ? options
       : { ...options, count: Math.min(options.limit, options.count ?? options.limit) };
-  const prepared = await prepare(files, limited, { application: true }, context);
+  const prepared = await prepare(files, limited, { application: true }, context, { latency: 'immediate' });
   const { filter } = prepared;
   const relativeTime = relativeClock();
   const headers = await packetHeaders(options, prepared);
@@ -38,7 +40,7 @@ export async function packets(files: string[], options: PacketsOptions, context:
         },
       }
     : prepared;
-  const writer = new TextWriter(context.stdout);
+  const writer = new TextWriter(context.stdout, options.lineBuffered ? 1 : undefined);
   const format = formatOf(options);
   const print = printer(format, analysis, relativeTime, headers, options, context, writer);
   if (format === 'json') writer.line('{"schema":1,"packets":[');

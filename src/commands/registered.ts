@@ -38,7 +38,8 @@ export function optionDecoders(options: ListOptions, context: Context): Promise<
   return list({ name: 'options', columns, csv: OPTION_CSV }, records, options, context);
 }
 
-async function list<R extends object>(
+/** Prints a list that is no result of a capture. */
+export async function list<R extends object>(
   shape: Pick<RecordList<R>, 'name' | 'columns' | 'csv'>,
   records: readonly R[],
   options: ListOptions,

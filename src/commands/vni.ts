@@ -1,21 +1,31 @@
 /** `tunscope vni`: one row per VNI, and one for untunnelled traffic. */
-import type { VniKey } from '../flow/accounting.ts';
+import type { FlowAccounting, VniKey } from '../flow/accounting.ts';
 import { type VniRecord, vniRecords } from '../flow/vni.ts';
+import type { LiveRows } from '../live-view/view.ts';
 import { VNI_CSV, vniColumns } from '../output/flow-table.ts';
 import { writeCsv, writeJson, writeNdjson, writeTable } from '../output/records.ts';
 import { TextWriter } from '../output/writer.ts';
 import type { VniSort } from '../sorts.ts';
-import { type Context, formatOf, type InputOptions, lineWidth, tableRows, useColor } from './context.ts';
-import { account, prepare, report } from './input.ts';
+import { type Context, formatOf, lineWidth, tableRows, useColor } from './context.ts';
+import { prepare, report } from './input.ts';
+import { LiveOutput, type LiveOutputOptions } from './live-output.ts';
 
-export interface VniOptions extends InputOptions {
+export interface VniOptions extends LiveOutputOptions {
   readonly vniKey: VniKey;
   readonly sort?: VniSort;
 }
 
 export async function vni(files: string[], options: VniOptions, context: Context): Promise<number> {
-  const analysis = await prepare(files, options, { application: false, account: options.vniKey }, context);
-  const { accounting, summary } = await account(analysis, options, context);
+  const live = await LiveOutput.create<VniRecord>(options, context);
+  const walk = { application: false, account: options.vniKey };
+  const analysis = await prepare(files, options, walk, context, live);
+  const { accounting, summary } = await live.account(analysis, () => ({
+    name: 'VNIs',
+    rows: vniRows(analysis.accounting!),
+    columns: vniColumns(),
+    sorts: { b: 'bytes', p: 'packets', f: 'flows', o: 'overhead', v: 'vni' },
+  }));
+  if (live.snapshots) return report(summary, context, false);
   const format = formatOf(options);
   const all = vniRecords(accounting);
   const sort = options.sort ?? (format === 'table' || options.limit !== undefined ? 'bytes' : undefined);
@@ -40,6 +50,27 @@ export async function vni(files: string[], options: VniOptions, context: Context
       writer,
     );
   return report(summary, context, format === 'table');
+}
+
+/** VNIs as rows that keep their numbers from one time to the next. */
+function vniRows(accounting: FlowAccounting): () => LiveRows<VniRecord> {
+  const numbers = new Map<string, number>();
+  return () => {
+    const records: VniRecord[] = [];
+    const ids: number[] = [];
+    for (const record of vniRecords(accounting)) {
+      const key = `${record.protocol} ${record.vni}`;
+      const id = numbers.get(key) ?? numbers.size;
+      numbers.set(key, id);
+      records[id] = record;
+      ids.push(id);
+    }
+    return {
+      ids: () => ids,
+      value: (id, by) => sortKey(records[id], by as VniSort),
+      record: (id) => records[id],
+    };
+  };
 }
 
 function sortKey(record: VniRecord, sort: VniSort): number {

@@ -4,7 +4,7 @@ import * as v4 from '../../dissectors/ipv4.ts';
 import * as v6 from '../../dissectors/ipv6.ts';
 import { isOpaque, macsec } from '../../dissectors/macsec.ts';
 import type { PacketBatch } from '../capture/batch.ts';
-import type { Capture, CaptureFile, CaptureInterface } from '../capture/capture.ts';
+import type { Capture, CaptureFile, CaptureInterface, LiveControl } from '../capture/capture.ts';
 import { Dissector } from '../core/dissector.ts';
 import { Layers, Stop } from '../core/layers.ts';
 import type { Registry } from '../core/registry.ts';
@@ -84,6 +84,10 @@ export class DecryptingCapture implements Capture {
   }
   get files(): readonly CaptureFile[] {
     return this.capture.files;
+  }
+
+  get live(): LiveControl | undefined {
+    return this.capture.live;
   }
 
   async next(): Promise<PacketBatch | null> {

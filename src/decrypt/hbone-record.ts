@@ -7,7 +7,8 @@ import type { TlsHello } from '../../dissectors/tls.ts';
 
 /** The packet that shows something. */
 export interface Evidence {
-  readonly file: string;
+  /** Null where it comes from a running device. */
+  readonly file: string | null;
   /** Number of the packet in its file, from 1. */
   readonly number: number;
   /** Whole seconds since 1970, UTC, and nanoseconds within them. */

@@ -36,6 +36,7 @@ const FORBIDDEN = /permi(ssion|tted)/i;
 export class LiveInterface implements Capture {
   readonly device: string;
   readonly names: ReadonlyMap<string, string> = new Map();
+  readonly secrets: readonly string[] = [];
   readonly files: readonly CaptureFile[] = [];
   readonly interfaces: readonly CaptureInterface[];
   /** Resolves when the device is open, or will be waited for; rejects where it cannot be opened. */

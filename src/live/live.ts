@@ -37,6 +37,7 @@ const BUFFER = 1 << 20;
 class LiveCapture implements Capture {
   readonly interfaces: readonly CaptureInterface[];
   readonly names: ReadonlyMap<string, string> = new Map();
+  readonly secrets: readonly string[] = [];
   readonly files = [];
   readonly live: LiveControl;
   private readonly packets: Capture;
@@ -93,7 +94,7 @@ export async function openLive(names: readonly string[], options: LiveOptions): 
     // A merge copies them to memory of its own, and what is allocated for one run is not for the next.
     allocate: devices.length > 1 || wait ? undefined : options.allocate,
   };
-  const records: CaptureRecords = { interfaces: [], names: new Map() };
+  const records: CaptureRecords = { interfaces: [], names: new Map(), secrets: [] };
   const sources = devices.map((device) => new LiveInterface(device, each, records));
   const stop = () => {
     for (const source of sources) source.stop();
