@@ -26,6 +26,10 @@ export interface InputOptions {
   readonly duration?: number;
   /** Threads that account flows. */
   readonly workers?: number;
+  /** Seconds after which flows end: without a packet, and at all; and how many are kept. */
+  readonly idle?: number;
+  readonly active?: number;
+  readonly maxFlows?: number;
   readonly json?: boolean;
   readonly ndjson?: boolean;
   readonly csv?: boolean;

@@ -1,13 +1,15 @@
 /** `tunscope flows`: conversations inside the tunnels, keyed by VNI. */
 import { UsageError } from '../errors.ts';
 import type { VniKey } from '../flow/accounting.ts';
+import type { FlowEnd } from '../flow/lifetime.ts';
 import { type FlowRecord, FlowRecords } from '../flow/records.ts';
 import { FLOW_CSV, flowColumns } from '../output/flow-table.ts';
 import { writeCsv, writeJson, writeNdjson, writeTable } from '../output/records.ts';
+import { countText } from '../output/units.ts';
 import { TextWriter } from '../output/writer.ts';
 import type { FlowSort } from '../sorts.ts';
 import { type Context, formatOf, lineWidth, tableRows, useColor } from './context.ts';
-import { prepare, report } from './input.ts';
+import { type Analysis, limitsLives, prepare, report } from './input.ts';
 import { LiveOutput, type LiveOutputOptions } from './live-output.ts';
 
 export interface FlowsOptions extends LiveOutputOptions {
@@ -26,18 +28,26 @@ export async function flows(files: string[], options: FlowsOptions, context: Con
   const live = await LiveOutput.create<FlowRecord>(options, context);
   const walk = { application: false, account: options.vniKey };
   const analysis = await prepare(files, options, walk, context, live);
-  const { accounting, summary } = await live.account(analysis, () => ({
-    name: 'flows',
-    rows: () => new FlowRecords(analysis.accounting!),
-    columns: flowColumns(Number.POSITIVE_INFINITY),
-    sorts: { b: 'bytes', p: 'packets', v: 'vni', t: 'retransmissions', f: 'first', l: 'last' },
-  }));
+  const format = formatOf(options);
+  if (limitsLives(options) && (format === 'json' || format === 'csv'))
+    throw new UsageError('--idle, --active and --max-flows print flows as they end: use --ndjson');
+  const writer = new TextWriter(context.stdout);
+  const ended = new EndedFlows(analysis, format === 'ndjson' || live.snapshots ? writer : null);
+  const { accounting, summary } = await live.account(
+    analysis,
+    () => ({
+      name: 'flows',
+      rows: () => new FlowRecords(analysis.accounting!),
+      columns: flowColumns(Number.POSITIVE_INFINITY),
+      sorts: { b: 'bytes', p: 'packets', v: 'vni', t: 'retransmissions', f: 'first', l: 'last' },
+    }),
+    ended.add,
+  );
+  await writer.flush();
   if (live.snapshots) return report(summary, context, false);
   const records = new FlowRecords(accounting);
-  const format = formatOf(options);
   // Machines get the order of first packets unless they ask; a cut list is only useful sorted.
   const sort = options.sort ?? (format === 'table' || options.limit !== undefined ? 'bytes' : undefined);
-  const writer = new TextWriter(context.stdout);
   if (format === 'ndjson' && sort === undefined) {
     for (const lines of records.lines()) await writer.bytes(lines);
     return report(summary, context, false);
@@ -62,5 +72,26 @@ export async function flows(files: string[], options: FlowsOptions, context: Con
   else if (format === 'ndjson') await writeNdjson(list, writer);
   else if (format === 'csv') await writeCsv(list, writer);
   else await writeTable(list, records.count, { width, color: useColor(context, options) }, writer);
+  if (format === 'table' && ended.count > 0)
+    context.stderr.write(`tunscope: ${countText(ended.count)} flows ended earlier; --ndjson prints them\n`);
   return report(summary, context, format === 'table');
+}
+
+/** Flows that end before the capture does: printed, or only counted. */
+class EndedFlows {
+  count = 0;
+  private readonly analysis: Analysis;
+  private readonly writer: TextWriter | null;
+
+  constructor(analysis: Analysis, writer: TextWriter | null) {
+    this.analysis = analysis;
+    this.writer = writer;
+  }
+
+  readonly add = (id: number, reason: FlowEnd) => {
+    this.count++;
+    const { accounting } = this.analysis;
+    // The record, with one key more.
+    this.writer?.line(`${new FlowRecords(accounting!).text(id).slice(0, -1)},"ended":"${reason}"}`);
+  };
 }

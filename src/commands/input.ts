@@ -11,6 +11,7 @@ import type { DecryptingCapture } from '../decrypt/decrypting-capture.ts';
 import { Interrupted } from '../errors.ts';
 import type { FieldReader, Filter } from '../filter/index.ts';
 import { FlowAccounting, type VniKey } from '../flow/accounting.ts';
+import { type FlowEnd, MortalFlows } from '../flow/lifetime.ts';
 import { MAXIMUM_THREADS, ParallelAccounting } from '../flow/parallel.ts';
 import { countText } from '../output/units.ts';
 import { type PacketSink, type RunOptions, run, type SummaryRecord } from '../pipeline.ts';
@@ -91,8 +92,8 @@ const USEFUL_WORKERS = 4;
 
 /** Threads to account with: what the user says, or as many as files of this size are worth. */
 async function workersFor(files: readonly string[], options: InputOptions): Promise<number> {
-  // Packets are asked whether they match where they are read.
-  if (options.filter !== undefined) return 1;
+  // Packets are asked whether they match where they are read; flows end in their order.
+  if (options.filter !== undefined || limitsLives(options)) return 1;
   if (options.workers !== undefined) return Math.min(options.workers, MAXIMUM_THREADS);
   let bytes = 0;
   for (const file of files)
@@ -103,16 +104,29 @@ async function workersFor(files: readonly string[], options: InputOptions): Prom
   return bytes < WORTH_WORKERS ? 1 : Math.min(availableParallelism(), USEFUL_WORKERS);
 }
 
-/** Accounts the capture's flows with as many threads as `prepare` thought right. */
+/** The user wants flows to end before the capture does. */
+export function limitsLives({ idle, active, maxFlows }: InputOptions): boolean {
+  return idle !== undefined || active !== undefined || maxFlows !== undefined;
+}
+
+/**
+ * Accounts the capture's flows with as many threads as `prepare` thought right.
+ * @param end told of flows that end before the capture does
+ */
 export async function account(
   analysis: Analysis,
   options: InputOptions,
   context: Context,
+  end: (id: number, reason: FlowEnd) => void,
   watch?: RunOptions['progress'],
 ): Promise<{ accounting: FlowAccounting; summary: SummaryRecord }> {
   const accounting = analysis.accounting!;
   const parallel = accounting.own.kernel.sharing.shares > 1;
-  const sink = parallel ? new ParallelAccounting(accounting, options.decodeAs ?? []) : accounting;
+  const sink = parallel
+    ? new ParallelAccounting(accounting, options.decodeAs ?? [])
+    : limitsLives(options)
+      ? new MortalFlows(accounting, options, end)
+      : accounting;
   return { accounting, summary: await analyse(analysis, sink, options, context, watch) };
 }
 

@@ -2,6 +2,7 @@
 import type { LiveControl } from '../capture/capture.ts';
 import { printable, timeText } from '../core/text.ts';
 import { UsageError } from '../errors.ts';
+import type { FlowEnd } from '../flow/lifetime.ts';
 import type { Latency } from '../live/backend.ts';
 import type { MetricsServer } from '../live/metrics.ts';
 import type { showView } from '../live-view/screen.ts';
@@ -94,8 +95,12 @@ export class LiveOutput<R extends object> {
     if (this.covered.length > COVERED) this.covered.shift();
   };
 
-  /** As `account`, printing on the way. */
-  async account(analysis: Analysis, list: () => LiveList<R>): ReturnType<typeof account> {
+  /** As `account`, printing on the way. `end` is told of flows that end before the capture does. */
+  async account(
+    analysis: Analysis,
+    list: () => LiveList<R>,
+    end: (id: number, reason: FlowEnd) => void = () => {},
+  ): ReturnType<typeof account> {
     const { options, context } = this;
     const { live } = analysis.capture;
     const ends: End[] = [];
@@ -107,8 +112,8 @@ export class LiveOutput<R extends object> {
       ends.push(() => metrics.close());
     }
     try {
-      if (ends.length === 0) return await account(analysis, options, context);
-      return await account(analysis, options, context, (packets, bytes) => {
+      if (ends.length === 0) return await account(analysis, options, context, end);
+      return await account(analysis, options, context, end, (packets, bytes) => {
         this.packets = packets;
         this.bytes = bytes;
       });

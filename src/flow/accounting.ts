@@ -12,7 +12,9 @@ import { type Datagram, Fragments } from './fragments.ts';
 import type { Kernel, Sharing } from './kernel.ts';
 import { NO_OPTIONS } from './options.ts';
 import { Share } from './share.ts';
+import type { TunnelSums } from './tunnel-totals.ts';
 import { NO_ENDPOINTS, NO_PATH, Paths } from './tunnels.ts';
+import type { VniSums } from './vni.ts';
 
 /** How VNIs enter the flow key; `auto` joins the directions of a conversation that use different ones. */
 export type VniKey = 'auto' | 'strict' | 'none';
@@ -35,6 +37,8 @@ export class FlowAccounting implements PacketSink {
   /** The share of conversations that is accounted here, and the whole. */
   readonly own: Share;
   readonly shares: Share[];
+  /** What flows that are no longer in the table add to VNIs and tunnels; null where none has ended. */
+  ended: { readonly vnis: VniSums; readonly tunnels: TunnelSums } | null = null;
   readonly roles: FlowRoles;
   readonly vniKey: VniKey;
   readonly registry: Registry;

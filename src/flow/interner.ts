@@ -50,20 +50,34 @@ export class Interner {
 
   /** Number of the tuple in the first `length` words of `key`; the next free one where it is new, from 0 up. */
   intern(length = this.width): number {
+    const slot = this.slotOf(length);
+    const id = this.slots[2 * slot + 1] - 1;
+    if (id >= 0) return id;
+    this.slots[2 * slot] = this.hash;
+    this.slots[2 * slot + 1] = this.used + 1;
+    return this.append(length);
+  }
+
+  /** Number of that tuple, -1 where it is new. */
+  find(length = this.width): number {
+    return this.slots[2 * this.slotOf(length) + 1] - 1;
+  }
+
+  /** The tuple's slot, or the empty one where it belongs; its hash is in `hash` then. */
+  private slotOf(length: number): number {
     const { key, slots } = this;
     let h = this.seed;
     for (let i = 0; i < length; i++) h = mix(h, key[i]);
     h = finish(h);
+    this.hash = h;
     const mask = slots.length / 2 - 1;
     let slot = h & mask;
     for (; slots[2 * slot + 1] !== 0; slot = (slot + 1) & mask) {
-      const id = slots[2 * slot + 1] - 1;
-      if (slots[2 * slot] === h && this.equals(id, length)) return id;
+      if (slots[2 * slot] === h && this.equals(slots[2 * slot + 1] - 1, length)) break;
     }
-    slots[2 * slot] = h;
-    slots[2 * slot + 1] = this.used + 1;
-    return this.append(length);
+    return slot;
   }
+  private hash = 0;
 
   /** True where tuple `id` is the first `length` words of `key`: cheaper than `intern`, for a guess. */
   equals(id: number, length: number): boolean {

@@ -122,6 +122,8 @@ export class Kernel {
   /** Views of the memory that blocks and columns were made on: it gives out a new one when it grows. */
   private readonly buffers = new WeakSet<ArrayBufferLike>();
   private readonly copies: Uint8Array<ArrayBufferLike>[] = [];
+  /** Names of tunnels that the kernel has been given. */
+  private named = -1;
   private readonly batchAt: number;
   private readonly walkedAt: number;
   /** Packets of the batch that have been walked and wait at `walkedAt`. */
@@ -271,6 +273,8 @@ export class Kernel {
 
   /** Gives the kernel the names that it writes. */
   nameAll(protocols: readonly Protocol[], tunnels: readonly string[]): void {
+    if (this.named === tunnels.length) return;
+    this.named = tunnels.length;
     const names = this.allocate(12 * protocols.length);
     protocols.forEach(({ name, flow }, i) => {
       const place = this.allocate(3 * name.length + 2);

@@ -1,5 +1,9 @@
 /** How long flows live: time-outs as in NetFlow, and a bound on their number, so that a week's run keeps its memory. */
+import type { PacketBatch } from '../capture/batch.ts';
+import type { Packet, PacketSink } from '../pipeline.ts';
 import type { FlowAccounting } from './accounting.ts';
+import { TunnelSums } from './tunnel-totals.ts';
+import { VniSums } from './vni.ts';
 
 export interface Lifetime {
   /** Seconds without a packet after which a flow is over. */
@@ -60,24 +64,33 @@ export class FlowLifetime {
     reason: FlowEnd,
     most = Number.POSITIVE_INFINITY,
   ): number {
-    const { kernel } = this.accounting.own;
-    let ended = 0;
-    for (let left = looks; left > 0 && ended < most; left -= LOOKS) {
-      const count = kernel.exports.findTimedOut(
+    const { accounting } = this;
+    const { own } = accounting;
+    const { kernel } = own;
+    accounting.ended ??= { vnis: new VniSums(accounting), tunnels: new TunnelSums(accounting) };
+    const { ended } = accounting;
+    let count = 0;
+    for (let left = looks; left > 0 && count < most; left -= LOOKS) {
+      const found = kernel.exports.findTimedOut(
         idle,
         active,
         Math.min(left, LOOKS),
         this.found,
-        Math.min(ROOM, most - ended),
+        Math.min(ROOM, most - count),
       );
-      const ids = kernel.refresh().slice(this.found / 4, this.found / 4 + count);
+      const ids = kernel.refresh().slice(this.found / 4, this.found / 4 + found);
       for (const id of ids) {
         this.end(id, reason);
+        const other = kernel.exports.otherHalf(id);
+        for (const entry of other < 0 ? [id] : [id, other]) {
+          ended.vnis.add(own, entry);
+          ended.tunnels.add(own, entry);
+        }
         kernel.exports.remove(id);
       }
-      ended += count;
+      count += found;
     }
-    return ended;
+    return count;
   }
 
   /** Second before which that part of the flows had its last packet, by a sample. */
@@ -92,5 +105,32 @@ export class FlowLifetime {
     }
     lasts.sort((a, b) => a - b);
     return (lasts[Math.floor(part * lasts.length)] ?? 0) + 1;
+  }
+}
+
+/** Accounts flows, and ends them between batches. */
+export class MortalFlows implements PacketSink {
+  private readonly accounting: FlowAccounting;
+  private readonly lifetime: FlowLifetime;
+  /** Time of the last packet. */
+  private now = 0;
+
+  constructor(accounting: FlowAccounting, lifetime: Lifetime, end: (id: number, reason: FlowEnd) => void) {
+    this.accounting = accounting;
+    this.lifetime = new FlowLifetime(accounting, lifetime, end);
+  }
+
+  take(batch: PacketBatch, from: number, to: number, roots: Int32Array, stops: Float64Array): number {
+    if (to > from) this.now = batch.seconds[to - 1];
+    return this.accounting.take(batch, from, to, roots, stops);
+  }
+
+  packet(packet: Packet): void {
+    this.now = packet.batch.seconds[packet.index];
+    this.accounting.packet(packet);
+  }
+
+  flush(): void {
+    this.lifetime.sweep(this.now);
   }
 }

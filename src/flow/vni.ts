@@ -33,6 +33,7 @@ export interface VniRecord {
 }
 
 class VniSum {
+  /** By which endpoints of different VNIs are told apart. */
   readonly number: number;
   packets = 0;
   bytes = 0;
@@ -52,6 +53,24 @@ class VniSum {
     this.number = number;
     this.protocol = protocol;
     this.vni = vni;
+  }
+
+  /** The same sums, which go their own way from here on. */
+  copy(): VniSum {
+    const copy = new VniSum(this.number, this.protocol, this.vni);
+    Object.assign(copy, {
+      packets: this.packets,
+      bytes: this.bytes,
+      outerBytes: this.outerBytes,
+      flows: this.flows,
+      endpoints: this.endpoints,
+      first: this.first,
+      last: this.last,
+    });
+    for (const [share, ends] of this.endsByShare) copy.endsByShare.set(share, new Set(ends));
+    for (const [name, portion] of this.protocols) copy.protocols.set(name, { ...portion });
+    for (const [option, packets] of this.options) copy.options.set(option, packets);
+    return copy;
   }
 
   ends(share: Share): Set<number> {
@@ -78,43 +97,61 @@ class VniSum {
   }
 }
 
-/** VNIs in the order of their first flows; untunnelled traffic is one of them. A packet counts for its innermost VNI. */
-export function vniRecords(accounting: FlowAccounting): VniRecord[] {
-  accounting.settle();
-  const { shares, paths, registry } = accounting;
-  const sums = new Map<string, VniSum>();
-  const byPath = new Map<number, VniSum>();
+/** Sums by VNI over entries that are given one by one. */
+export class VniSums {
+  readonly byName = new Map<string, VniSum>();
+  private readonly byPath = new Map<number, VniSum>();
+  private readonly accounting: FlowAccounting;
+  private readonly before: VniSums | null;
   /** (sum, address kind, address): a new tuple is an endpoint not counted before. */
-  const addresses = new Interner(6);
-  const sumOf = (path: number): VniSum => {
-    let sum = byPath.get(path);
+  private readonly addresses = new Interner(6);
+
+  /** @param before sums to begin with, which stay what they are */
+  constructor(accounting: FlowAccounting, before: VniSums | null = null) {
+    this.accounting = accounting;
+    this.before = before;
+    for (const [name, sum] of before?.byName ?? []) this.byName.set(name, sum.copy());
+  }
+
+  sumOf(path: number): VniSum {
+    let sum = this.byPath.get(path);
     if (sum === undefined) {
-      const { protocol, vni } = paths.vniLevel(path);
+      const { protocol, vni } = this.accounting.paths.vniLevel(path);
       const name = `${protocol} ${vni}`;
-      sum = sums.get(name) ?? new VniSum(sums.size, protocol, vni);
-      sums.set(name, sum);
-      byPath.set(path, sum);
+      sum = this.byName.get(name) ?? new VniSum(this.byName.size, protocol, vni);
+      this.byName.set(name, sum);
+      this.byPath.set(path, sum);
     }
     return sum;
-  };
-  const pathOf = ({ kernel }: Share, id: number) =>
-    kernel.words[((kernel.exports.flow(id) >>> 0) + kernel.layout.flowPath) / 4];
+  }
 
-  for (const { share, id } of entriesOf(shares)) {
+  private isNew(addresses: Interner): boolean {
+    const { before } = this;
+    if (before !== null) {
+      before.addresses.key.set(addresses.key);
+      if (before.addresses.find() >= 0) return false;
+    }
+    const known = addresses.size;
+    return addresses.intern() === known;
+  }
+
+  /** Adds an entry, of a flow or of one of its two halves. */
+  add(share: Share, id: number): void {
+    const { addresses } = this;
     const { exports, layout, words } = share.kernel;
     // Its words are read where they lie: a call for each would take most of the time.
     const base = (exports.flow(id) >>> 0) / 4;
     const wordOf = (offset: number) => words[base + offset / 4];
     const timeOf = (offset: number): Time => [wordOf(offset + 4) >>> 0, wordOf(offset)];
     const counts = [0, 1].map((direction) => exports.packets(id, direction));
-    if (counts[0] + counts[1] === 0) continue;
+    if (counts[0] + counts[1] === 0) return;
     const identity = wordOf(layout.flowIdentity);
     const protocol = identity & 0xffff;
-    const name = protocol === NO_PROTOCOL ? 'unknown' : registry.protocols[protocol].name;
-    const sum = sumOf(wordOf(layout.flowPath));
+    const name = protocol === NO_PROTOCOL ? 'unknown' : this.accounting.registry.protocols[protocol].name;
+    const sum = this.sumOf(wordOf(layout.flowPath));
     // Two halves of one conversation are one flow, and can be in one VNI: where outer VNIs differ.
     const other = wordOf(layout.flowOtherHalf) - 1;
-    if (other < 0 || other > id || sumOf(pathOf(share, other)) !== sum) sum.flows++;
+    if (other < 0 || other > id || this.sumOf(pathOf(share, other)) !== sum) sum.flows++;
     if (wordOf(layout.flowOptionSet) !== 0) share.optionSets.addTo(sum.options, id);
     const rest = (wordOf(layout.flowRest) >>> 0) / 4;
     for (let end = 0; end < 2; end++) {
@@ -122,8 +159,7 @@ export function vniRecords(accounting: FlowAccounting): VniRecord[] {
       addresses.key[1] = identity >>> 16;
       addresses.key[2] = wordOf(layout.flowA + 4 * end);
       for (let i = 0; i < 3; i++) addresses.key[3 + i] = rest === 0 ? 0 : words[rest + 3 * end + i];
-      const known = addresses.size;
-      if (addresses.key[1] !== 0 && addresses.intern() === known) sum.endpoints++;
+      if (addresses.key[1] !== 0 && this.isNew(addresses)) sum.endpoints++;
     }
     const first = timeOf(layout.flowFirst);
     const last = timeOf(layout.flowLast);
@@ -147,15 +183,26 @@ export function vniRecords(accounting: FlowAccounting): VniRecord[] {
       if (ends > 0) sum.ends(share).add(ends);
     }
   }
+}
+
+const pathOf = ({ kernel }: Share, id: number) =>
+  kernel.words[((kernel.exports.flow(id) >>> 0) + kernel.layout.flowPath) / 4];
+
+/** VNIs in the order of their first flows; untunnelled traffic is one of them. A packet counts for its innermost VNI. */
+export function vniRecords(accounting: FlowAccounting): VniRecord[] {
+  accounting.settle();
+  const { shares } = accounting;
+  const sums = new VniSums(accounting, accounting.ended?.vnis);
+  for (const { share, id } of entriesOf(shares)) sums.add(share, id);
   for (const share of shares) {
     const { tuples, tupleWord } = share.kernel.exports;
     for (let i = 0; i < tuples(Tuples.formerEndpoints); i++) {
       const [path, ends] = [0, 1].map((word) => tupleWord(Tuples.formerEndpoints, i, word) >>> 0);
-      sumOf(path).ends(share).add(ends);
+      sums.sumOf(path).ends(share).add(ends);
     }
   }
 
-  const used = [...sums.values()].filter(({ packets }) => packets > 0);
+  const used = [...sums.byName.values()].filter(({ packets }) => packets > 0);
   return used.map((sum) => ({
     type: 'vni',
     schema: 1,

@@ -170,3 +170,26 @@ it('fragments of a datagram whose flow is over find no other flow', () => {
     [null, 1],
   ]);
 });
+
+it('VNIs and tunnels keep what flows that ended have added', async () => {
+  const file = sample('overlapping-vnis.pcap');
+  for (const command of ['flows', 'vni'] as const) {
+    const whole = linesOf((await runCommand(command, [file], { ndjson: true })).stdout).map((line) =>
+      JSON.parse(line),
+    );
+    const printed = await runCommand(command, [file], { ndjson: true, maxFlows: 1 });
+    const bounded = linesOf(printed.stdout).map((line) => JSON.parse(line));
+    const packets = (records: readonly { packets: number }[]) => sum(records, ({ packets }) => packets);
+    expect(packets(bounded)).toBe(packets(whole));
+    if (command === 'flows') expect(bounded.some(({ ended }) => ended === 'evicted')).toBe(true);
+    else
+      expect(bounded).toEqual(
+        whole.map((record) => expect.objectContaining({ ...record, flows: expect.any(Number) })),
+      );
+  }
+});
+
+it('formats that are one document have no place for flows that end', async () => {
+  const printed = runCommand('flows', [sample('geneve-ovn.pcap')], { json: true, idle: 1 });
+  await expect(printed).rejects.toThrow(/--ndjson/);
+});
