@@ -6,6 +6,8 @@ import { Outline } from '../../src/core/outline.ts';
 import { FlowAccounting } from '../../src/flow/accounting.ts';
 import { type FlowEnd, FlowLifetime, type Lifetime } from '../../src/flow/lifetime.ts';
 import { type FlowRecord, FlowRecords } from '../../src/flow/records.ts';
+import { linesOf, runCommand } from '../command.ts';
+import { sample } from '../samples.ts';
 import {
   dissector,
   fragments,
