@@ -24,6 +24,8 @@ export interface DeviceOptions {
   /** Packets after which the backend may stop. */
   readonly count?: number | undefined;
   readonly latency: Latency;
+  /** Who a backend started as root is to become by itself. */
+  readonly becomes?: string | undefined;
 }
 
 /** Totals of one capture as the kernel and the driver count them. */
@@ -77,8 +79,9 @@ function tcpdump(program: string): Backend {
   return {
     name: 'tcpdump',
     command: [program],
-    arguments: (device, { filter, snapLength, promiscuous, bufferMiB, count, latency }) => [
+    arguments: (device, { filter, snapLength, promiscuous, bufferMiB, count, latency, becomes }) => [
       '-n',
+      ...(becomes === undefined ? [] : ['-Z', becomes]),
       ...['-i', device],
       ...(snapLength === undefined ? [] : ['-s', String(snapLength)]),
       ...(promiscuous ? [] : ['-p']),

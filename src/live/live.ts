@@ -76,9 +76,10 @@ export async function openLive(names: readonly string[], options: LiveOptions): 
   const backend = chooseBackend(options.backend, env.PATH);
   const user = invokingUser(env);
   const becoming = user === null ? [] : captureAs(user, env.PATH);
-  if (becoming === null)
+  // Where there is no setpriv (macOS), tcpdump can give up root by itself, though not get it again for a new run.
+  if (becoming === null && (wait || backend.name !== 'tcpdump'))
     throw new UsageError(
-      'setpriv is not installed (package util-linux): without it, capture as root, not with sudo',
+      `with sudo, ${wait ? '--wait' : `--backend ${backend.name}`} needs setpriv (package util-linux)`,
     );
   const entering = options.namespace === undefined ? [] : enterNamespace(options.namespace, env.PATH);
   const latency = options.latency === 'batch' && (devices.length > 1 || wait) ? 'prompt' : options.latency;
@@ -86,8 +87,9 @@ export async function openLive(names: readonly string[], options: LiveOptions): 
     ...options,
     backend,
     latency,
-    prefix: [...entering, ...becoming],
-    owner: user,
+    prefix: [...entering, ...(becoming ?? [])],
+    owner: becoming === null ? null : user,
+    becomes: becoming === null ? user?.name : undefined,
     // Another run would count from the start.
     count: wait ? undefined : options.count,
     buffered: devices.length > 1 ? MERGE_BUFFER : BUFFER,
@@ -99,10 +101,11 @@ export async function openLive(names: readonly string[], options: LiveOptions): 
   const stop = () => {
     for (const source of sources) source.stop();
   };
-  const monitor = new LinkMonitor(devices, each.prefix, env.PATH, notify);
+  // Started as root, it could not be ended once root is given up.
+  const monitor = becoming === null ? null : new LinkMonitor(devices, each.prefix, env.PATH, notify);
   const abandon = () => {
     for (const source of sources) source.abandon();
-    monitor.close();
+    monitor?.close();
   };
   signal.addEventListener('abort', stop);
   process.once('exit', abandon);
@@ -112,7 +115,7 @@ export async function openLive(names: readonly string[], options: LiveOptions): 
   } catch (error) {
     process.removeListener('exit', abandon);
     signal.removeEventListener('abort', stop);
-    monitor.close();
+    monitor?.close();
     await Promise.allSettled(sources.map((source) => source.close()));
     throw error;
   }
@@ -123,7 +126,7 @@ export async function openLive(names: readonly string[], options: LiveOptions): 
   const packets = sources.length === 1 ? sources[0] : new MergedCapture(sources, records, PATIENCE[latency]);
   return new LiveCapture(packets, liveControl(backend, sources, stop), () => {
     clearTimeout(timer);
-    monitor.close();
+    monitor?.close();
     process.removeListener('exit', abandon);
     signal.removeEventListener('abort', stop);
   });

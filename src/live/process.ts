@@ -11,7 +11,7 @@ import type { User } from './privileges.ts';
 
 /**
  * A named pipe costs both ends half of what the socket pair does that Node makes for a child: 0.23 against 0.36 us per
- * packet for node and tcpdump together without their real work, 800 000 packets of 100 bytes. See docs/decisions/0008.
+ * packet for node and tcpdump together without their real work, 800 000 packets of 100 bytes. See docs/decisions/0011.
  */
 export class NamedPipe {
   readonly path: string;

@@ -1,7 +1,7 @@
 /** Captures on veth pairs in namespaces of their own: real programs, real packets. */
 
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, readFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
@@ -448,6 +448,28 @@ describe.skipIf(missing !== null)(`live capture${missing === null ? '' : ` (need
         });
       },
     );
+
+    it('are given up by tcpdump itself where there is no setpriv', async () => {
+      const folder = path.join(lab.scratch, 'without-setpriv');
+      mkdirSync(folder);
+      for (const program of ['tcpdump', 'nsenter', 'mkfifo', 'ip'])
+        symlinkSync(
+          execFileSync('which', [program], { encoding: 'utf8' }).trim(),
+          path.join(folder, program),
+        );
+      const env = { ...nobody, PATH: folder };
+      const run = await capturing(['flows', '--json', '-i', 'v0', ...inLab], env);
+      for (const pid of [run.child.pid!, ...run.descendants('tcpdump')])
+        expect(status(pid)).toMatch(/^Uid:\t65534\t65534\t65534\t65534$/m);
+      await lab.send(100);
+      const result = await run.kill('SIGINT');
+      expect(document(result.stdout).summary).toMatchObject({ packets: 100, live: { received: 100 } });
+      for (const options of [['--wait'], ['--backend', 'cap']]) {
+        const refused = await tunscope(['flows', '-i', 'v0', ...options, ...inLab], env).done;
+        expect(refused.stderr).toMatch(/^tunscope: [^\n]*(needs setpriv|not found)[^\n]*\n$/);
+        expect(refused.status).toBe(2);
+      }
+    });
 
     it('come with a tcpdump that has them, and without sudo', async () => {
       const folder = path.join(lab.scratch, 'bin');
