@@ -4,7 +4,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import packageJson from '../package.json' with { type: 'json' };
 import type { Context } from '../src/commands/context.ts';
 import { printable } from '../src/core/text.ts';
-import { CaptureError, Interrupted, MemoryError, UsageError } from '../src/errors.ts';
+import { CaptureError, Interrupted, MemoryError, OutputError, UsageError } from '../src/errors.ts';
 import { BACKENDS } from '../src/live/names.ts';
 import { FLOW_SORTS, VNI_SORTS } from '../src/sorts.ts';
 
@@ -33,6 +33,13 @@ function mebibytes(text: string): number {
   if (!Number.isSafeInteger(number) || number < 1 || number > 2047)
     throw new InvalidArgumentError('expected a number of MiB up to 2047');
   return number;
+}
+
+function tunnels(text: string): number | 'innermost' {
+  if (text === 'innermost') return text;
+  const depth = count(text);
+  if (depth === 0) throw new InvalidArgumentError('expected a number above 0');
+  return depth;
 }
 
 function collect(text: string, list: string[] | undefined): string[] {
@@ -78,7 +85,13 @@ function captureCommand(program: Command, name: string, summary: string): Comman
     )
     .option('--macsec-key <spec>', 'open MACsec: key=HEX[,sci=HEX][,an=0], or @FILE (repeatable)', collect)
     .option('-c, --count <packets>', 'stop after this many packets (that match)', count)
-    .option('--duration <seconds>', 'stop after this much capture time', positive);
+    .option('--duration <seconds>', 'stop after this much capture time', positive)
+    .option('-w, --write <file>', 'also write the packets, as pcapng; - for standard output')
+    .option(
+      '--decap [tunnels]',
+      'write the innermost frames instead, or those inside so many tunnels',
+      tunnels,
+    );
   return withFormats(command)
     .option('--limit <records>', 'print at most this many', count)
     .option('-n, --no-names', 'addresses as numbers, even where the capture names them')
@@ -193,10 +206,11 @@ function build(context: Context, finish: (status: number) => void): Command {
 async function main(abort: AbortController): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort());
   // A closed pipe (| head) is the reader's way to say that it has enough.
+  let complete = async () => {};
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0);
-    process.stderr.write(`tunscope: standard output: ${error.message}\n`);
-    process.exit(1);
+    const closed = error.code === 'EPIPE';
+    if (!closed) process.stderr.write(`tunscope: standard output: ${error.message}\n`);
+    complete().finally(() => process.exit(closed ? 0 : 1));
   });
   let status = 0;
   const context: Context = {
@@ -205,11 +219,15 @@ async function main(abort: AbortController): Promise<number> {
     stderr: process.stderr,
     env: process.env,
     signal: abort.signal,
+    beforeExit(callback) {
+      complete = callback;
+    },
   };
   try {
+    // What follows a bare --decap is a capture: only --decap=2 has a value.
     await build(context, (result) => {
       status = result;
-    }).parseAsync();
+    }).parseAsync(process.argv.map((arg) => (arg === '--decap' ? '--decap=innermost' : arg)));
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (error instanceof UsageError) {
@@ -217,7 +235,7 @@ async function main(abort: AbortController): Promise<number> {
       process.stderr.write(lines.map((line) => `${printable(line)}\n`).join(''));
       return 2;
     }
-    if (error instanceof CaptureError || error instanceof MemoryError) {
+    if (error instanceof CaptureError || error instanceof MemoryError || error instanceof OutputError) {
       process.stderr.write(`tunscope: ${printable(error.message)}\n`);
       return 1;
     }

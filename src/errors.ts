@@ -24,6 +24,14 @@ export class MemoryError extends Error {
   override readonly name = 'MemoryError';
 }
 
+/** What was asked for cannot be written. One line, exit status 1. */
+export class OutputError extends Error {
+  override readonly name = 'OutputError';
+  constructor(file: string, text: string) {
+    super(`${file}: ${text}`);
+  }
+}
+
 /** The user gave up before the first byte of the input came: there is nothing to print. */
 export class Interrupted extends Error {
   override readonly name = 'Interrupted';

@@ -26,7 +26,11 @@ export type {
   LiveInterfaceRecord,
   LiveRecord,
 } from './capture/capture.ts';
+export { CaptureWriter } from './capture/capture-writer.ts';
+export { type DecapOptions, DecapWriter, type LeftOut } from './capture/decap-writer.ts';
+export { type Destination, openDestination, StreamDestination } from './capture/destination.ts';
 export { openCapture, openCaptures } from './capture/open.ts';
+export { type InterfaceDescription, PcapngWriter } from './capture/pcapng-writer.ts';
 export { Dissector } from './core/dissector.ts';
 export * from './core/field.ts';
 export { Layers, Stop, type StopName, stopName } from './core/layers.ts';
@@ -50,7 +54,7 @@ export { HBONE_PORT, type HboneOptions, HboneReader } from './decrypt/hbone.ts';
 export type * from './decrypt/hbone-record.ts';
 export { KeyLog } from './decrypt/key-log.ts';
 export { MacsecKey } from './decrypt/macsec.ts';
-export { CaptureError, UsageError } from './errors.ts';
+export { CaptureError, OutputError, UsageError } from './errors.ts';
 export {
   Catalog,
   compileFilter,

@@ -1,7 +1,15 @@
+import { ipv4Text, ipv6Text, macText } from '../core/text.ts';
 import { optionText } from './pcapng-option.ts';
 
 /** Names kept per capture, so that a hostile file cannot fill the memory. */
 const MAX_NAMES = 65_536;
+
+/** Types of records, how long their addresses are and how these are written. */
+const FORMS = [
+  { type: 1, length: 4, text: ipv4Text },
+  { type: 2, length: 16, text: ipv6Text },
+  { type: 3, length: 6, text: macText },
+];
 
 /**
  * Reads the records of a name resolution block: type(2) length(2) value padded to 4, the value being an
@@ -19,38 +27,56 @@ export function readNames(
     const length = view.getUint16(at + 2, littleEndian);
     const value = at + 4;
     if (type === 0 || length > end - value) return;
-    const addressLength = type === 1 ? 4 : type === 2 ? 16 : type === 3 ? 6 : 0;
-    if (addressLength !== 0 && length > addressLength) {
-      const address = addressText(new Uint8Array(view.buffer, view.byteOffset + value, addressLength));
-      const name = optionText(view, value + addressLength, length - addressLength);
+    const form = FORMS.find((known) => known.type === type);
+    if (form !== undefined && length > form.length) {
+      const address = form.text(view, value);
+      const name = optionText(view, value + form.length, length - form.length);
       if (name !== '' && !names.has(address)) names.set(address, name);
     }
     at = value + ((length + 3) & ~3);
   }
 }
 
-/** IPv4, IPv6 (RFC 5952) or EUI-48 address as text, by its length. */
-function addressText(bytes: Uint8Array): string {
-  if (bytes.length === 4) return bytes.join('.');
-  if (bytes.length === 6) return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':');
-  const groups = Array.from({ length: 8 }, (_, i) => (bytes[2 * i] << 8) | bytes[2 * i + 1]);
-  const zeros = longestZeroRun(groups);
-  const text = (from: number, to: number) =>
-    groups
-      .slice(from, to)
-      .map((group) => group.toString(16))
-      .join(':');
-  if (zeros.length < 2) return text(0, 8);
-  return `${text(0, zeros.start)}::${text(zeros.start + zeros.length, 8)}`;
+/** Type of the records for addresses of so many bytes. */
+export function nameType(length: number): number | undefined {
+  return FORMS.find((form) => form.length === length)?.type;
 }
 
-/** The run that RFC 5952 section 4.2 shortens: the longest, the first of equals. */
-function longestZeroRun(groups: readonly number[]): { start: number; length: number } {
-  let best = { start: 0, length: 0 };
-  for (let start = 0; start < 8; start++) {
-    let length = 0;
-    while (start + length < 8 && groups[start + length] === 0) length++;
-    if (length > best.length) best = { start, length };
+/** Bytes of an IPv4, IPv6 or EUI-48 address, null where the text is none. */
+export function addressBytes(text: string): Uint8Array | null {
+  if (/^[\da-f]{2}(:[\da-f]{2}){5}$/i.test(text)) return numbers(text.split(':'), 16, 255);
+  if (!text.includes(':')) {
+    const bytes = numbers(text.split('.'), 10, 255);
+    return bytes?.length === 4 ? bytes : null;
   }
-  return best;
+  return ipv6Bytes(text);
+}
+
+function ipv6Bytes(text: string): Uint8Array | null {
+  const dotted = /[^:]*\.[^:]*$/.exec(text)?.[0];
+  if (dotted !== undefined) {
+    const last = addressBytes(dotted);
+    if (last === null) return null;
+    const view = new DataView(last.buffer);
+    const groups = `${view.getUint16(0).toString(16)}:${view.getUint16(2).toString(16)}`;
+    return ipv6Bytes(text.slice(0, -dotted.length) + groups);
+  }
+  const parts = text.split('::');
+  const [head, tail = []] = parts.map((part) => (part === '' ? [] : part.split(':')));
+  const missing = 8 - head.length - tail.length;
+  if (parts.length > 2 || (parts.length === 2 ? missing < 1 : missing !== 0)) return null;
+  return numbers([...head, ...new Array<string>(missing).fill('0'), ...tail], 16, 0xffff);
+}
+
+/** Numbers in text as bytes, big-endian: one byte each up to 255, else two. Null where one is no number or too large. */
+function numbers(texts: readonly string[], base: 10 | 16, maximum: number): Uint8Array | null {
+  const digits = base === 10 ? /^\d{1,3}$/ : /^[\da-f]{1,4}$/i;
+  const bytes: number[] = [];
+  for (const text of texts) {
+    const number = Number.parseInt(text, base);
+    if (!digits.test(text) || number > maximum) return null;
+    if (maximum > 255) bytes.push(number >> 8);
+    bytes.push(number & 255);
+  }
+  return Uint8Array.from(bytes);
 }

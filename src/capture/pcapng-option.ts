@@ -1,15 +1,6 @@
-/** Option codes used here; draft-ietf-opsawg-pcapng sections 3.5 and 4. */
-export const OPT_COMMENT = 1;
-export const IF_NAME = 2;
-export const IF_DESCRIPTION = 3;
-export const IF_TSRESOL = 9;
-export const IF_FCSLEN = 13;
-export const IF_TSOFFSET = 14;
-export const EPB_FLAGS = 2;
-export const ISB_IFRECV = 4;
-export const ISB_IFDROP = 5;
-
-/** Bytes of text taken from one option; longer text is cut. */
+/** Bytes that one option may have: its length is a 16-bit field, and its padding must fit into it too. */
+export const MAX_OPTION = 0xfffc;
+/** Bytes of text taken from one option that says no more; longer text is cut. */
 const MAX_TEXT = 4096;
 
 const decoder = new TextDecoder();
@@ -35,8 +26,8 @@ export function eachOption(
 }
 
 /** Text of an option or name record: not terminated, but a NUL ends it. */
-export function optionText(view: DataView, at: number, length: number): string {
-  const bytes = new Uint8Array(view.buffer, view.byteOffset + at, Math.min(length, MAX_TEXT));
+export function optionText(view: DataView, at: number, length: number, maximum = MAX_TEXT): string {
+  const bytes = new Uint8Array(view.buffer, view.byteOffset + at, Math.min(length, maximum));
   const nul = bytes.indexOf(0);
   return decoder.decode(nul < 0 ? bytes : bytes.subarray(0, nul));
 }

@@ -9,45 +9,41 @@
 import type { PacketBatch } from './batch.ts';
 import type { InputBlock } from './block.ts';
 import type { CaptureInterface } from './capture.ts';
-import { readNames } from './pcapng-names.ts';
 import {
+  BYTE_ORDER_MAGIC,
+  DECRYPTION_SECRETS,
+  ENHANCED_PACKET,
   EPB_FLAGS,
-  eachOption,
   IF_DESCRIPTION,
   IF_FCSLEN,
   IF_NAME,
   IF_TSOFFSET,
   IF_TSRESOL,
+  INTERFACE_DESCRIPTION,
+  INTERFACE_STATISTICS,
   ISB_IFDROP,
   ISB_IFRECV,
+  MAX_INTERFACES,
+  NAME_RESOLUTION,
   OPT_COMMENT,
-  optionText,
-} from './pcapng-option.ts';
+  PACKET,
+  SECTION_HEADER,
+  SIMPLE_PACKET,
+} from './pcapng-format.ts';
+import { readNames } from './pcapng-names.ts';
+import { eachOption, MAX_OPTION, optionText } from './pcapng-option.ts';
 import { type CaptureRecords, cutFcs, MAX_PACKET, type RecordReader } from './reader.ts';
 import { Clock } from './time.ts';
 
-/** Type of the section header block. A palindrome: the same number in both byte orders. */
-export const SECTION_HEADER = 0x0a0d0d0a;
-const INTERFACE_DESCRIPTION = 1;
-const PACKET = 2; // obsolete
-const SIMPLE_PACKET = 3;
-const NAME_RESOLUTION = 4;
-const INTERFACE_STATISTICS = 5;
-const ENHANCED_PACKET = 6;
-const DECRYPTION_SECRETS = 10;
-
-const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 const BYTE_ORDER_SWAPPED = 0x4d3c2b1a;
 
 /** Room for a packet of the greatest length and its options. */
 const MAX_BLOCK = MAX_PACKET + (1 << 20);
-/** Interfaces of one capture, so that a hostile file cannot fill the memory. */
-const MAX_INTERFACES = 65_536;
 /** Secrets type of a TLS key log, "TLSK" (section 4.7). */
 const TLS_KEY_LOG = 0x544c534b;
 /** Bytes of key logs kept per capture. */
 const MAX_SECRETS = 1 << 24;
-/** Characters of the comments of one packet, taken together. */
+/** Characters of the comments of one packet, taken together: even of three bytes each, they fit into one option. */
 const MAX_COMMENT = 16_384;
 
 /** What an interface description says that is needed for its packets. */
@@ -183,7 +179,7 @@ export class PcapngReader implements RecordReader {
       if (code === OPT_COMMENT) {
         batch.comments ??= new Map();
         const before = batch.comments.get(i);
-        const text = optionText(view, value, length);
+        const text = optionText(view, value, length, MAX_OPTION);
         batch.comments.set(i, (before === undefined ? text : `${before}\n${text}`).slice(0, MAX_COMMENT));
       } else if (code === EPB_FLAGS && length === 4) {
         fcsLength = (view.getUint32(value, littleEndian) >>> 5) & 0xf;

@@ -1,5 +1,5 @@
 import { pcapByteOrder } from './pcap.ts';
-import { SECTION_HEADER } from './pcapng.ts';
+import { SECTION_HEADER } from './pcapng-format.ts';
 
 /** Bytes needed to tell formats apart; fewer are there only where the file is shorter. */
 export const SNIFF_SIZE = 16;

@@ -105,6 +105,11 @@ const REASONS: Record<string, string> = {
   EISDIR: 'is a directory',
   EMFILE: 'too many open files',
   ENFILE: 'too many open files',
+  ENOSPC: 'no space left on the device',
+  EDQUOT: 'disk quota exceeded',
+  EFBIG: 'larger than files may be',
+  EROFS: 'on a read-only file system',
+  EPIPE: 'nobody reads it any more',
 };
 
 /** What went wrong with a system call, in the words of the user. */

@@ -2,6 +2,7 @@
 import type { Writable } from 'node:stream';
 import type { ReadStream } from 'node:tty';
 import type { BackendName } from '../live/names.ts';
+import type { Decap } from './write.ts';
 
 export interface Context {
   /** Keys, where it is a terminal. */
@@ -11,6 +12,8 @@ export interface Context {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Aborted by SIGINT and SIGTERM: results so far are printed. */
   readonly signal: AbortSignal;
+  /** Takes what is to be done where the process ends before the command does: nobody reads its output any more. */
+  readonly beforeExit?: (complete: () => Promise<void>) => void;
 }
 
 /** Options that every command reading captures has. */
@@ -24,6 +27,9 @@ export interface InputOptions {
   readonly tlsKeys?: string;
   readonly count?: number;
   readonly duration?: number;
+  /** File to write the packets to, '-' for standard output. */
+  readonly write?: string;
+  readonly decap?: Decap;
   /** Threads that account flows. */
   readonly workers?: number;
   /** Seconds after which flows end: without a packet, and at all; and how many are kept. */

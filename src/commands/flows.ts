@@ -44,13 +44,13 @@ export async function flows(files: string[], options: FlowsOptions, context: Con
     ended.add,
   );
   await writer.flush();
-  if (live.snapshots) return report(summary, context, false);
+  if (live.snapshots) return report(analysis, summary, context, false);
   const records = new FlowRecords(accounting);
   // Machines get the order of first packets unless they ask; a cut list is only useful sorted.
   const sort = options.sort ?? (format === 'table' || options.limit !== undefined ? 'bytes' : undefined);
   if (format === 'ndjson' && sort === undefined) {
     for (const lines of records.lines()) await writer.bytes(lines);
-    return report(summary, context, false);
+    return report(analysis, summary, context, false);
   }
   const limit = format === 'table' ? tableRows(context, options) : options.limit;
   const ids = sort === undefined ? records.ids() : records.sorted(sort, limit);
@@ -74,7 +74,7 @@ export async function flows(files: string[], options: FlowsOptions, context: Con
   else await writeTable(list, records.count, { width, color: useColor(context, options) }, writer);
   if (format === 'table' && ended.count > 0)
     context.stderr.write(`tunscope: ${countText(ended.count)} flows ended earlier; --ndjson prints them\n`);
-  return report(summary, context, format === 'table');
+  return report(analysis, summary, context, format === 'table');
 }
 
 /** Flows that end before the capture does: printed, or only counted. */

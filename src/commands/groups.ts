@@ -47,7 +47,7 @@ export async function groups(
     context.stderr.write(
       `tunscope: only ${countText(MAXIMUM_GROUPS)} groups are kept: ${countText(packets)} packets of others are counted together\n`,
     );
-  return report(summary, context, format === 'table');
+  return report(analysis, summary, context, format === 'table');
 }
 
 function sortOf(sort: FlowSort | undefined): GroupSort | undefined {

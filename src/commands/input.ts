@@ -19,6 +19,7 @@ import { buildRegistry } from '../registration.ts';
 import type { Context, InputOptions } from './context.ts';
 import { unprotectWith } from './decryption.ts';
 import { devicesOf, type LiveWishes, openDevices, reportLive } from './live-input.ts';
+import type { CaptureOutput } from './write.ts';
 
 export interface Analysis {
   readonly dissector: Dissector;
@@ -31,18 +32,24 @@ export interface Analysis {
   readonly readers: readonly FieldReader[];
   /** The same capture, where keys were given for its packets. */
   readonly decryption: DecryptingCapture | null;
+  /** Where `-w` says so. */
+  readonly output: CaptureOutput | null;
 }
 
 /** Opens what the command line names. */
 export async function prepare(
   files: readonly string[],
   options: InputOptions,
-  walk: { application: boolean; account?: VniKey; fields?: readonly string[] },
+  walk: { application: boolean; account?: VniKey; fields?: readonly string[]; silent?: boolean },
   context: Context,
   live: LiveWishes = {},
 ): Promise<Analysis> {
   const { signal } = context;
   const devices = devicesOf(files, options);
+  const writes = options.write !== undefined || options.decap !== undefined;
+  // Loaded when it is needed: most runs write nothing.
+  const writing = writes ? await import('./write.ts') : null;
+  await writing?.checkWrite(files, options, walk.silent === true, context);
   const registry = buildRegistry(options.decodeAs ?? []);
   const roles = new FlowRoles(registry);
   const { filter, readers } = await naming(options.filter, walk.fields ?? [], registry, roles);
@@ -65,7 +72,14 @@ export async function prepare(
     : await Promise.race([openCaptures(files, workers === 1 && accounting ? accounting : {}), interrupted]);
   const decryption = unprotect?.(opened, dissector.registry) ?? null;
   const capture = decryption ?? opened;
-  return { dissector, roles, capture, accounting, decryption, filter: filter?.matches, readers };
+  try {
+    const opening = writing?.CaptureOutput.open(options, capture, dissector, roles, context) ?? null;
+    const output = await Promise.race([opening, interrupted]);
+    return { dissector, roles, capture, accounting, decryption, filter: filter?.matches, readers, output };
+  } catch (error) {
+    await capture.close();
+    throw error;
+  }
 }
 
 /** What is made of the names in the command line: of those in a filter, and of fields to read. */
@@ -147,12 +161,18 @@ export async function analyse(
   };
   // Devices are told to stop, and run dry: what they captured until then still counts.
   const { live } = analysis.capture;
-  const summary = await run(analysis.capture, analysis.dissector, analysis.roles, sink, {
+  const { output } = analysis;
+  const into = output === null ? sink : output.before(sink);
+  const running = run(analysis.capture, analysis.dissector, analysis.roles, into, {
     signal: live ? undefined : context.signal,
     filter: analysis.filter,
     count: options.count,
     duration: live ? undefined : options.duration,
     progress: watch ?? (progress ? show : undefined),
+  });
+  const summary = await running.catch(async (error) => {
+    await output?.abandon();
+    throw error;
   });
   if (shown > 0) context.stderr.write('\r\x1b[K');
   for (const remark of analysis.decryption?.remarks() ?? []) context.stderr.write(`tunscope: ${remark}\n`);
@@ -160,8 +180,14 @@ export async function analyse(
 }
 
 /** Says on standard error what was damaged or odd; the exit status that follows from it. */
-export function report(summary: SummaryRecord, context: Context, explain: boolean): number {
+export function report(
+  { output }: Analysis,
+  summary: SummaryRecord,
+  context: Context,
+  explain: boolean,
+): number {
   let status = summary.live ? reportLive(summary.live, context) : 0;
+  if (output?.report() === false) status = 1;
   for (const { file, damage } of summary.captures) {
     if (damage === null) continue;
     status = 1;

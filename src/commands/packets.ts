@@ -24,7 +24,14 @@ export async function packets(files: string[], options: PacketsOptions, context:
     options.limit === undefined
       ? options
       : { ...options, count: Math.min(options.limit, options.count ?? options.limit) };
-  const prepared = await prepare(files, limited, { application: true }, context, { latency: 'immediate' });
+  const format = formatOf(options);
+  const silent = options.write === '-' && format === 'table' && !options.tree && !options.hex;
+  const walk = { application: !silent, silent };
+  const prepared = await prepare(files, limited, walk, context, { latency: 'immediate' });
+  if (silent) {
+    const summary = await analyse(prepared, { take: (_, _from, to) => to, packet() {} }, limited, context);
+    return report(prepared, summary, context, false);
+  }
   const { filter } = prepared;
   const relativeTime = relativeClock();
   const headers = await packetHeaders(options, prepared);
@@ -41,7 +48,6 @@ export async function packets(files: string[], options: PacketsOptions, context:
       }
     : prepared;
   const writer = new TextWriter(context.stdout, options.lineBuffered ? 1 : undefined);
-  const format = formatOf(options);
   const print = printer(format, analysis, relativeTime, headers, options, context, writer);
   if (format === 'json') writer.line('{"schema":1,"packets":[');
   if (format === 'csv') writer.line(csvHeader(PACKET_CSV));
@@ -50,7 +56,7 @@ export async function packets(files: string[], options: PacketsOptions, context:
   await writer.flush();
   if (options.tlsKeys !== undefined)
     for (const remark of headers?.remarks() ?? []) context.stderr.write(`tunscope: ${remark}\n`);
-  return report(summary, context, false);
+  return report(analysis, summary, context, false);
 }
 
 /** Seconds since the first packet that it was asked of. */

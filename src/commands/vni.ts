@@ -25,7 +25,7 @@ export async function vni(files: string[], options: VniOptions, context: Context
     columns: vniColumns(),
     sorts: { b: 'bytes', p: 'packets', f: 'flows', o: 'overhead', v: 'vni' },
   }));
-  if (live.snapshots) return report(summary, context, false);
+  if (live.snapshots) return report(analysis, summary, context, false);
   const format = formatOf(options);
   const all = vniRecords(accounting);
   const sort = options.sort ?? (format === 'table' || options.limit !== undefined ? 'bytes' : undefined);
@@ -49,7 +49,7 @@ export async function vni(files: string[], options: VniOptions, context: Context
       { width: lineWidth(context), color: useColor(context, options) },
       writer,
     );
-  return report(summary, context, format === 'table');
+  return report(analysis, summary, context, format === 'table');
 }
 
 /** VNIs as rows that keep their numbers from one time to the next. */
