@@ -182,9 +182,9 @@ describe('standard input', () => {
       rewriteRelativeImportExtensions: true,
     };
     writeFileSync(path.join(folder, 'package.json'), '{"type":"module"}');
-    mkdirSync(path.join(folder, 'capture'));
+    for (const name of ['capture', 'core']) mkdirSync(path.join(folder, name));
     const names = readdirSync(path.join(source, 'capture')).map((name) => path.join('capture', name));
-    for (const name of ['errors.ts', ...names]) {
+    for (const name of ['errors.ts', 'core/text.ts', ...names]) {
       const { outputText } = ts.transpileModule(readFileSync(path.join(source, name), 'utf8'), {
         compilerOptions,
       });

@@ -41,7 +41,18 @@ const HOLDERS = [
 /** Rows of fields, without what it says of being run as root. */
 function ask(file: string, fields: readonly string[]) {
   const settings = ['ip.defragment:FALSE', 'ipv6.defragment:FALSE'].flatMap((setting) => ['-o', setting]);
-  const args = ['-n', ...settings, '-r', file, '-T', 'fields', ...fields.flatMap((field) => ['-e', field])];
+  // Secrets in a capture are not written: what they open in the original stays closed.
+  const args = [
+    '-n',
+    ...settings,
+    '--disable-protocol',
+    'tls',
+    '-r',
+    file,
+    '-T',
+    'fields',
+    ...fields.flatMap((field) => ['-e', field]),
+  ];
   const { status, stdout, stderr } = spawnSync('tshark', args, {
     encoding: 'utf8',
     env: { ...process.env, TZ: 'UTC' },
