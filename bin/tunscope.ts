@@ -46,6 +46,11 @@ function collect(text: string, list: string[] | undefined): string[] {
   return [...(list ?? []), text];
 }
 
+/** Plug-ins, of which every command knows. */
+function withPlugins(command: Command): Command {
+  return command.option('--plugin <file>', 'protocols and options of this file, too (repeatable)', collect);
+}
+
 /** The formats that every command prints, and its colours. */
 function withFormats(command: Command): Command {
   return command
@@ -92,7 +97,7 @@ function captureCommand(program: Command, name: string, summary: string): Comman
       'write the innermost frames instead, or those inside so many tunnels',
       tunnels,
     );
-  return withFormats(command)
+  return withFormats(withPlugins(command))
     .option('--limit <records>', 'print at most this many', count)
     .option('-n, --no-names', 'addresses as numbers, even where the capture names them')
     .option('--progress', 'show progress on standard error, even where it is no terminal')
@@ -101,7 +106,7 @@ function captureCommand(program: Command, name: string, summary: string): Comman
 
 /** A command that lists what is registered. */
 function listCommand(program: Command, name: string, summary: string): Command {
-  return withFormats(program.command(name).summary(summary).description(`${summary}.`));
+  return withFormats(withPlugins(program.command(name).summary(summary).description(`${summary}.`)));
 }
 
 function workersOption(): Option {
