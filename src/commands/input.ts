@@ -204,12 +204,13 @@ export function report(
       `tunscope: ${printable(file)}: damaged at byte ${damage.offset}: ${printable(damage.text)}\n`,
     );
   }
-  const { truncated, malformed, tooDeep } = summary.stopped;
+  const { truncated, malformed, tooDeep, threw = 0 } = summary.stopped;
   if (explain) {
     const odd = [
       truncated > 0 ? `${countText(truncated)} cut short` : '',
       malformed > 0 ? `${countText(malformed)} malformed` : '',
       tooDeep > 0 ? `${countText(tooDeep)} nested too deep` : '',
+      threw > 0 ? `${countText(threw)} on which a plug-in failed` : '',
     ].filter((text) => text !== '');
     if (odd.length > 0)
       context.stderr.write(
