@@ -3,6 +3,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Context } from '../src/commands/context.ts';
+import { findConfigs } from '../src/config/find.ts';
 import { printable } from '../src/core/text.ts';
 import { CaptureError, Interrupted, MemoryError, OutputError, UsageError } from '../src/errors.ts';
 import { BACKENDS } from '../src/live/names.ts';
@@ -48,7 +49,10 @@ function collect(text: string, list: string[] | undefined): string[] {
 
 /** Plug-ins, of which every command knows. */
 function withPlugins(command: Command): Command {
-  return command.option('--plugin <file>', 'protocols and options of this file, too (repeatable)', collect);
+  return command
+    .option('--plugin <file>', 'protocols and options of this file, too (repeatable)', collect)
+    .option('--config <file>', 'configuration, in place of tunscope.config.* here and in ~/.config/tunscope')
+    .option('--no-config', 'without any configuration');
 }
 
 /** The formats that every command prints, and its colours. */
@@ -205,6 +209,20 @@ function build(context: Context, finish: (status: number) => void): Command {
       finish(await (await import('../src/commands/interfaces.ts')).interfaces(options, context)),
     );
   for (const command of program.commands) command.exitOverride();
+  program.hook('preAction', async (_, command) => {
+    const { config } = command.opts();
+    const found =
+      typeof config === 'string'
+        ? [{ file: config, by: 'name' as const }]
+        : config === false
+          ? []
+          : findConfigs(context.env);
+    if (found.length === 0) return;
+    const { applyConfigs } = await import('../src/config/apply.ts');
+    await applyConfigs(found, program, command, (text) =>
+      context.stderr.write(`tunscope: ${printable(text)}\n`),
+    );
+  });
   return program;
 }
 
