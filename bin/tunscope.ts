@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 /** The command line: parses it, runs a command, prints errors. The only file that ends the process. */
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Context } from '../src/commands/context.ts';
+import { SHELLS } from '../src/completion/shells.ts';
 import { findConfigs } from '../src/config/find.ts';
 import { printable } from '../src/core/text.ts';
 import { CaptureError, Interrupted, MemoryError, OutputError, UsageError } from '../src/errors.ts';
@@ -110,7 +111,7 @@ function captureCommand(program: Command, name: string, summary: string): Comman
 
 /** A command that lists what is registered. */
 function listCommand(program: Command, name: string, summary: string): Command {
-  return withFormats(withPlugins(program.command(name).summary(summary).description(`${summary}.`)));
+  return withFormats(program.command(name).summary(summary).description(`${summary}.`));
 }
 
 function workersOption(): Option {
@@ -194,19 +195,28 @@ function build(context: Context, finish: (status: number) => void): Command {
       finish(await (await import('../src/commands/packets.ts')).packets(files, options, context)),
     );
   const registered = () => import('../src/commands/registered.ts');
-  listCommand(program, 'protocols', 'The protocols that are known, and where they are found').action(
-    async (options) => finish(await (await registered()).protocols(options, context)),
-  );
-  listCommand(program, 'fields', 'The fields that packets may have, of protocols and of options').action(
-    async (options) => finish(await (await registered()).fields(options, context)),
-  );
-  listCommand(program, 'options', 'The tunnel options that are decoded, by class and type').action(
-    async (options) => finish(await (await registered()).optionDecoders(options, context)),
-  );
+  withPlugins(
+    listCommand(program, 'protocols', 'The protocols that are known, and where they are found'),
+  ).action(async (options) => finish(await (await registered()).protocols(options, context)));
+  withPlugins(
+    listCommand(program, 'fields', 'The fields that packets may have, of protocols and of options'),
+  ).action(async (options) => finish(await (await registered()).fields(options, context)));
+  withPlugins(
+    listCommand(program, 'options', 'The tunnel options that are decoded, by class and type'),
+  ).action(async (options) => finish(await (await registered()).optionDecoders(options, context)));
   listCommand(program, 'interfaces', 'The interfaces that can be captured on, and what they are')
     .option('--netns <name>', 'those of this network namespace; a number is that of a process in it')
     .action(async (options) =>
       finish(await (await import('../src/commands/interfaces.ts')).interfaces(options, context)),
+    );
+  withPlugins(program.command('completion'))
+    .summary('A script that completes commands, options, values and field names')
+    .description('Prints a completion script; its first line says where it belongs.')
+    .addArgument(new Argument('<shell>').choices(SHELLS))
+    .action(async (shell, options) =>
+      finish(
+        await (await import('../src/commands/completion.ts')).completion(shell, options, program, context),
+      ),
     );
   for (const command of program.commands) command.exitOverride();
   program.hook('preAction', async (_, command) => {

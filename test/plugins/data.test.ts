@@ -157,6 +157,29 @@ describe('the samples', () => {
   });
 });
 
+describe('the documentation', () => {
+  const text = readFileSync(new URL('../../docs/plugins.md', import.meta.url), 'utf8');
+  const blocks = [...text.matchAll(/```(\w*)\n(.*?)```/gs)].map(([, language, block]) => ({
+    language,
+    block,
+  }));
+
+  it('has examples that do what it says', async () => {
+    const [options, protocols] = blocks.filter(({ language }) => language === 'yaml');
+    const name = file('documented.yaml', options.block + protocols.block);
+    expect(fitsSchema(parse(options.block + protocols.block)), JSON.stringify(fitsSchema.errors)).toBe(true);
+    const shown = blocks
+      .find(({ block }) => block.startsWith('$ tunscope'))!
+      .block.split('\n')
+      .slice(1)
+      .join('\n');
+    const { stdout } = await tunscope(['packets', '-V', '--plugin', name, '-c', '1', capture]);
+    expect(stdout).toContain(shown);
+    const flows = await records<FlowRecord>(['flows', '--plugin', name, capture]);
+    expect(flows.map(({ vni }) => vni)).toContain(0xfffffffe);
+  });
+});
+
 const field = { name: 'x.a', title: 'A', offset: 0, width: 2 };
 const option = { name: 'x.o', title: 'O', class: '0xff30', type: 1, length: 4, fields: [field] };
 const protocol = { name: 'x', title: 'X', on: { 'udp.port': 7000 }, length: 4, fields: [field] };

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, it } from 'vitest';
 import type { PacketRecord } from '../../src/core/record.ts';
 import type { FlowRecord } from '../../src/flow/records.ts';
@@ -10,6 +11,13 @@ import type { VniRecord } from '../../src/flow/vni.ts';
 import { capture, file, plugins, records, scratch, tunscope } from './run.ts';
 
 const run = promisify(execFile);
+
+const schema = JSON.parse(
+  readFileSync(new URL('../../docs/schema/tunscope-1.schema.json', import.meta.url), 'utf8'),
+);
+const ajv = new Ajv2020({ strict: true, allowUnionTypes: true }).addSchema(schema);
+const isPacket = ajv.getSchema(`${schema.$id}#/$defs/packet`)!;
+const isSummary = ajv.getSchema(`${schema.$id}#/$defs/summary`)!;
 const root = path.resolve(import.meta.dirname, '../..');
 const typescript = path.join(root, 'node_modules/typescript/bin/tsc');
 
@@ -168,6 +176,7 @@ describe('a protocol that fails', () => {
       expect(protocols).toEqual(['eth', 'ip', 'udp', 'bad']);
       expect(remarks.at(-1)!.text).toContain(text);
     }
+    for (const packet of packets) expect(isPacket(packet), JSON.stringify(isPacket.errors)).toBe(true);
     const tree = await tunscope(['packets', '-V', '--plugin', bad, capture]);
     expect([tree.status, tree.stderr]).toEqual([0, '']);
     expect(tree.stdout.match(/\(plugin\.threw\)\]/g)).toHaveLength(PACKETS.length);
@@ -176,6 +185,7 @@ describe('a protocol that fails', () => {
       const { status, stdout, stderr } = await tunscope([command, '--json', '--plugin', bad, capture]);
       expect([status, stderr]).toEqual([0, '']);
       const { summary, ...lists } = JSON.parse(stdout);
+      expect(isSummary(summary), JSON.stringify(isSummary.errors)).toBe(true);
       expect(summary.stopped.threw).toBe(PACKETS.length);
       const list: (FlowRecord | VniRecord)[] = lists[command] ?? lists.vnis;
       expect(list.reduce((sum, { packets }) => sum + packets, 0)).toBe(17);
