@@ -58,6 +58,7 @@ const isBoolean = (value: unknown) => typeof value === 'boolean';
 const isWord = (value: number) => Number.isInteger(value) && value >= 0 && value <= LARGEST_KEY;
 
 function guardField(field: Field, plugin: string): Field {
+  const { nameOf } = field;
   const nothing: FieldValue =
     field.type === 'bool' ? false : field.type === 'uint' || field.type === 'int' ? 0 : '';
   return {
@@ -70,6 +71,14 @@ function guardField(field: Field, plugin: string): Field {
       field.type === 'uint' && field.size <= 4 ? (value) => isWord(value as number) : isValue,
     ),
     show: harmless(plugin, (value: FieldValue) => field.show(value), String, isString),
+    ...(nameOf && {
+      nameOf: harmless(
+        plugin,
+        nameOf,
+        () => undefined,
+        (name) => name === undefined || isString(name),
+      ),
+    }),
   };
 }
 

@@ -127,7 +127,10 @@ function checkReference(item: Item): void {
 }
 
 function checkField(item: Item, placed = false): Field {
-  const given = item.object(['name', 'label', 'type', 'at', 'size', 'mask', 'list', 'read', 'show']);
+  const given = item.object(
+    ['name', 'label', 'type', 'at', 'size', 'mask', 'list', 'read', 'show'],
+    ['nameOf'],
+  );
   given.name.name();
   given.label.text();
   given.type.oneOf(FIELD_TYPES);
@@ -137,5 +140,6 @@ function checkField(item: Item, placed = false): Field {
   given.list.boolean();
   given.read.callable();
   given.show.callable();
+  if (given.nameOf.given) given.nameOf.callable();
   return item.value as Field;
 }

@@ -137,6 +137,18 @@ describe('the samples', () => {
     expect(fields.filter(({ origin }) => origin === 'acme')).toHaveLength(4 + 3 + 3 + 5);
   });
 
+  it.each([
+    ['acme.tenant.id == 0x1234', [1, 2]],
+    ['acme.tenant.drop', [1, 2]],
+    ['acme.tenant.zone == edge', [1, 2]],
+    ['acme.route.node == 6', [4]],
+    ['acmetun.network == 77 and tcp', [7]],
+    ['acmebeat.node contains "17"', [15]],
+  ])('are named in filters: %s', async (filter, numbers) => {
+    const packets = await records<PacketRecord>(['packets', ...both, '-Y', filter, capture]);
+    expect(packets.map(({ number }) => number)).toEqual(numbers);
+  });
+
   it('bind to other keys with -d', async () => {
     const [packet] = await records<PacketRecord>([
       'packets',

@@ -230,6 +230,8 @@ describe('a protocol that fails', () => {
     );
     expect(failed.map(({ number }) => number)).toEqual(PACKETS);
     for (const { remark } of failed) expect(remark.text).toContain(text);
+    const filtered = await tunscope(['flows', '-Y', 'bad.field > 7', '--plugin', bad, capture]);
+    expect(filtered.status).toBe(0);
     const tree = await tunscope(['packets', '-V', '--plugin', bad, capture]);
     expect(tree.stdout.match(/^ {4}\[error: .*\(plugin\.threw\)\]$/gm)).toHaveLength(PACKETS.length);
   });
