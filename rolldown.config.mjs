@@ -14,7 +14,7 @@ export default defineConfig({
   },
   platform: 'node',
   // What is not ours is loaded as installed, but for what every run needs.
-  external: ['cap', 'cli-table3', 'fzstd', 'prom-client'],
+  external: ['cap', 'cli-table3', 'fzstd', 'prom-client', 'yaml'],
   output: { dir: 'dist', format: 'esm', entryFileNames: '[name].js', chunkFileNames: 'src/[name]-[hash].js' },
   plugins: [
     {

@@ -1,8 +1,10 @@
 #!/usr/bin/env node
 /** The command line: parses it, runs a command, prints errors. The only file that ends the process. */
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Context } from '../src/commands/context.ts';
+import { SHELLS } from '../src/completion/shells.ts';
+import { findConfigs } from '../src/config/find.ts';
 import { printable } from '../src/core/text.ts';
 import { CaptureError, Interrupted, MemoryError, OutputError, UsageError } from '../src/errors.ts';
 import { BACKENDS } from '../src/live/names.ts';
@@ -44,6 +46,14 @@ function tunnels(text: string): number | 'innermost' {
 
 function collect(text: string, list: string[] | undefined): string[] {
   return [...(list ?? []), text];
+}
+
+/** Plug-ins, of which every command knows. */
+function withPlugins(command: Command): Command {
+  return command
+    .option('--plugin <file>', 'protocols and options of this file, too (repeatable)', collect)
+    .option('--config <file>', 'configuration, in place of tunscope.config.* here and in ~/.config/tunscope')
+    .option('--no-config', 'without any configuration');
 }
 
 /** The formats that every command prints, and its colours. */
@@ -92,7 +102,7 @@ function captureCommand(program: Command, name: string, summary: string): Comman
       'write the innermost frames instead, or those inside so many tunnels',
       tunnels,
     );
-  return withFormats(command)
+  return withFormats(withPlugins(command))
     .option('--limit <records>', 'print at most this many', count)
     .option('-n, --no-names', 'addresses as numbers, even where the capture names them')
     .option('--progress', 'show progress on standard error, even where it is no terminal')
@@ -185,21 +195,44 @@ function build(context: Context, finish: (status: number) => void): Command {
       finish(await (await import('../src/commands/packets.ts')).packets(files, options, context)),
     );
   const registered = () => import('../src/commands/registered.ts');
-  listCommand(program, 'protocols', 'The protocols that are known, and where they are found').action(
-    async (options) => finish(await (await registered()).protocols(options, context)),
-  );
-  listCommand(program, 'fields', 'The fields that packets may have, of protocols and of options').action(
-    async (options) => finish(await (await registered()).fields(options, context)),
-  );
-  listCommand(program, 'options', 'The tunnel options that are decoded, by class and type').action(
-    async (options) => finish(await (await registered()).optionDecoders(options, context)),
-  );
+  withPlugins(
+    listCommand(program, 'protocols', 'The protocols that are known, and where they are found'),
+  ).action(async (options) => finish(await (await registered()).protocols(options, context)));
+  withPlugins(
+    listCommand(program, 'fields', 'The fields that packets may have, of protocols and of options'),
+  ).action(async (options) => finish(await (await registered()).fields(options, context)));
+  withPlugins(
+    listCommand(program, 'options', 'The tunnel options that are decoded, by class and type'),
+  ).action(async (options) => finish(await (await registered()).optionDecoders(options, context)));
   listCommand(program, 'interfaces', 'The interfaces that can be captured on, and what they are')
     .option('--netns <name>', 'those of this network namespace; a number is that of a process in it')
     .action(async (options) =>
       finish(await (await import('../src/commands/interfaces.ts')).interfaces(options, context)),
     );
+  withPlugins(program.command('completion'))
+    .summary('A script that completes commands, options, values and field names')
+    .description('Prints a completion script; its first line says where it belongs.')
+    .addArgument(new Argument('<shell>').choices(SHELLS))
+    .action(async (shell, options) =>
+      finish(
+        await (await import('../src/commands/completion.ts')).completion(shell, options, program, context),
+      ),
+    );
   for (const command of program.commands) command.exitOverride();
+  program.hook('preAction', async (_, command) => {
+    const { config } = command.opts();
+    const found =
+      typeof config === 'string'
+        ? [{ file: config, by: 'name' as const }]
+        : config === false
+          ? []
+          : findConfigs(context.env);
+    if (found.length === 0) return;
+    const { applyConfigs } = await import('../src/config/apply.ts');
+    await applyConfigs(found, program, command, (text) =>
+      context.stderr.write(`tunscope: ${printable(text)}\n`),
+    );
+  });
   return program;
 }
 

@@ -37,7 +37,7 @@ export interface SummaryRecord {
   packets: number;
   bytes: number;
   captures: CaptureFile[];
-  stopped: { truncated: number; malformed: number; unknown: number; tooDeep: number };
+  stopped: { truncated: number; malformed: number; unknown: number; tooDeep: number; threw?: number };
   /** Only where running devices were captured. */
   live?: LiveRecord;
 }
@@ -58,7 +58,7 @@ export interface RunOptions {
 class PacketLoop {
   packets = 0;
   bytes = 0;
-  readonly stops = new Float64Array(5);
+  readonly stops = new Float64Array(6);
   /** True once a limit of the run was reached. */
   done = false;
   private readonly capture: Capture;
@@ -190,6 +190,8 @@ export async function run(
       malformed: stops[Stop.malformed],
       unknown: stops[Stop.unknown],
       tooDeep: stops[Stop.tooDeep],
+      // Only plug-ins do.
+      ...(stops[Stop.threw] > 0 && { threw: stops[Stop.threw] }),
     },
     ...(capture.live && { live: capture.live.record() }),
   };

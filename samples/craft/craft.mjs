@@ -15,6 +15,7 @@ const all = [
   'dns-tls',
   'sealed',
   'damaged',
+  'plugins',
 ];
 
 const [directory = join(dirname(fileURLToPath(import.meta.url)), '..'), ...chosen] = process.argv.slice(2);
@@ -22,6 +23,7 @@ mkdirSync(directory, { recursive: true });
 for (const name of chosen.length ? chosen : all) {
   const { default: make } = await import(`./sets/${name}.mjs`);
   for (const [file, data] of Object.entries(make())) {
+    mkdirSync(dirname(join(directory, file)), { recursive: true });
     writeFileSync(join(directory, file), data);
     console.log(`${file}: ${data.length} bytes`);
   }

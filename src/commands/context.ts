@@ -25,6 +25,8 @@ export interface InputOptions {
   readonly macsecKey?: string[];
   /** Of the commands that show what is inside TLS. */
   readonly tlsKeys?: string;
+  /** Files of plug-ins. */
+  readonly plugin?: string[];
   readonly count?: number;
   readonly duration?: number;
   /** File to write the packets to, '-' for standard output. */

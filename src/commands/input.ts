@@ -5,6 +5,7 @@ import type { Capture } from '../capture/capture.ts';
 import { openCaptures } from '../capture/open.ts';
 import { Dissector } from '../core/dissector.ts';
 import { FlowRoles } from '../core/outline.ts';
+import type { Plugin } from '../core/protocol.ts';
 import type { Registry } from '../core/registry.ts';
 import { printable } from '../core/text.ts';
 import type { DecryptingCapture } from '../decrypt/decrypting-capture.ts';
@@ -19,6 +20,7 @@ import { buildRegistry } from '../registration.ts';
 import type { Context, InputOptions } from './context.ts';
 import { unprotectWith } from './decryption.ts';
 import { devicesOf, type LiveWishes, openDevices, reportLive } from './live-input.ts';
+import { pluginsOf } from './plugins.ts';
 import type { CaptureOutput } from './write.ts';
 
 export interface Analysis {
@@ -50,14 +52,15 @@ export async function prepare(
   // Loaded when it is needed: most runs write nothing.
   const writing = writes ? await import('./write.ts') : null;
   await writing?.checkWrite(files, options, walk.silent === true, context);
-  const registry = buildRegistry(options.decodeAs ?? []);
+  const plugins = await pluginsOf(options.plugin);
+  const registry = buildRegistry(options.decodeAs ?? [], plugins);
   const roles = new FlowRoles(registry);
   const { filter, readers } = await naming(options.filter, walk.fields ?? [], registry, roles);
   const dissector = new Dissector(registry, {
     application: walk.application || [filter, ...readers].some((named) => named?.application),
   });
   // Results are read while devices are captured, so that one thread has them all.
-  const workers = walk.account === undefined || devices ? 1 : await workersFor(files, options);
+  const workers = walk.account === undefined || devices ? 1 : await workersFor(files, options, plugins);
   const accounting =
     walk.account === undefined
       ? null
@@ -105,7 +108,13 @@ const WORTH_WORKERS = 256 << 20;
 const USEFUL_WORKERS = 4;
 
 /** Threads to account with: what the user says, or as many as files of this size are worth. */
-async function workersFor(files: readonly string[], options: InputOptions): Promise<number> {
+async function workersFor(
+  files: readonly string[],
+  options: InputOptions,
+  plugins: readonly Plugin[],
+): Promise<number> {
+  // Workers know the built-in protocols only; options are of no concern to them.
+  if (plugins.some(({ protocols = [] }) => protocols.length > 0)) return 1;
   // Packets are asked whether they match where they are read; flows end in their order.
   if (options.filter !== undefined || limitsLives(options)) return 1;
   if (options.workers !== undefined) return Math.min(options.workers, MAXIMUM_THREADS);
@@ -195,12 +204,13 @@ export function report(
       `tunscope: ${printable(file)}: damaged at byte ${damage.offset}: ${printable(damage.text)}\n`,
     );
   }
-  const { truncated, malformed, tooDeep } = summary.stopped;
+  const { truncated, malformed, tooDeep, threw = 0 } = summary.stopped;
   if (explain) {
     const odd = [
       truncated > 0 ? `${countText(truncated)} cut short` : '',
       malformed > 0 ? `${countText(malformed)} malformed` : '',
       tooDeep > 0 ? `${countText(tooDeep)} nested too deep` : '',
+      threw > 0 ? `${countText(threw)} on which a plug-in failed` : '',
     ].filter((text) => text !== '');
     if (odd.length > 0)
       context.stderr.write(

@@ -1,7 +1,6 @@
 /** `tunscope protocols`, `fields` and `options`: what is registered, built in or by plug-ins. */
-import { builtins } from '../../dissectors/index.ts';
 import { fieldRecords, optionRecords, protocolRecords } from '../core/registered.ts';
-import { Registry } from '../core/registry.ts';
+import type { Registry } from '../core/registry.ts';
 import { type RecordList, writeCsv, writeJson, writeNdjson, writeTable } from '../output/records.ts';
 import {
   FIELD_CSV,
@@ -12,28 +11,30 @@ import {
   protocolColumns,
 } from '../output/registered-tables.ts';
 import { TextWriter } from '../output/writer.ts';
+import { buildRegistry } from '../registration.ts';
 import { type Context, formatOf, type InputOptions, lineWidth, useColor } from './context.ts';
+import { pluginsOf } from './plugins.ts';
 
-export type ListOptions = Pick<InputOptions, 'json' | 'ndjson' | 'csv' | 'color'>;
+export type ListOptions = Pick<InputOptions, 'plugin' | 'json' | 'ndjson' | 'csv' | 'color'>;
 
-function registered(): Registry {
-  return new Registry().add(builtins);
+async function registryOf({ plugin = [] }: ListOptions): Promise<Registry> {
+  return buildRegistry([], await pluginsOf(plugin));
 }
 
-export function protocols(options: ListOptions, context: Context): Promise<number> {
-  const records = protocolRecords(registered());
+export async function protocols(options: ListOptions, context: Context): Promise<number> {
+  const records = protocolRecords(await registryOf(options));
   const columns = protocolColumns(records, lineWidth(context));
   return list({ name: 'protocols', columns, csv: PROTOCOL_CSV }, records, options, context);
 }
 
-export function fields(options: ListOptions, context: Context): Promise<number> {
-  const records = fieldRecords(registered());
+export async function fields(options: ListOptions, context: Context): Promise<number> {
+  const records = fieldRecords(await registryOf(options));
   const columns = fieldColumns(records, lineWidth(context));
   return list({ name: 'fields', columns, csv: FIELD_CSV }, records, options, context);
 }
 
-export function optionDecoders(options: ListOptions, context: Context): Promise<number> {
-  const records = optionRecords(registered());
+export async function optionDecoders(options: ListOptions, context: Context): Promise<number> {
+  const records = optionRecords(await registryOf(options));
   const columns = optionColumns(records, lineWidth(context));
   return list({ name: 'options', columns, csv: OPTION_CSV }, records, options, context);
 }

@@ -78,6 +78,8 @@ export function diagnose(dissector: Dissector, layers: Layers, frameStart: numbe
         `nothing is registered for ${tableName(layers.table)} 0x${layers.key.toString(16)}`,
       );
     }
+    case Stop.threw:
+      return { ...remark('threw', 'error', at, have, layers.thrown), code: 'plugin.threw' };
     case Stop.tooDeep:
       return remark('too-deep', 'warning', at, have, `more than ${Layers.maximum} layers`);
   }

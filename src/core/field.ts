@@ -35,7 +35,7 @@ export interface FieldOptions {
   /** Names of values, shown as "name (value)". */
   readonly values?: Readonly<Record<number, string>> | ((value: number) => string | undefined);
   readonly base?: 'dec' | 'hex' | 'dechex';
-  /** What one unit on the wire is worth: lengths in words of four bytes read as bytes, as in Wireshark. Masked fields only. */
+  /** What one unit on the wire is worth: lengths in words of four bytes read as bytes, as in Wireshark. */
   readonly scale?: number;
   /** Text after the number, e.g. ' bytes'. */
   readonly unit?: string;
@@ -88,8 +88,13 @@ function uint(
   whole: Reader,
   masked: (mask: number, shift: number, scale: number) => Reader,
 ): Field<number> {
-  const mask = options.mask ?? 0;
-  const read = mask === 0 ? whole : masked(mask, lowestBit(mask), options.scale ?? 1);
+  const { mask = 0, scale = 1 } = options;
+  const read =
+    mask !== 0
+      ? masked(mask, lowestBit(mask), scale)
+      : scale !== 1
+        ? masked(2 ** (8 * size) - 1, 0, scale)
+        : whole;
   return {
     name,
     label,

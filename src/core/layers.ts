@@ -10,12 +10,21 @@ export const Stop = {
   unknown: 3,
   /** More layers than `Layers.maximum`. */
   tooDeep: 4,
+  /** The protocol is a plug-in's, whose code failed: see `Layers.thrown`. */
+  threw: 5,
 } as const;
 export type Stop = (typeof Stop)[keyof typeof Stop];
 
-export type StopName = 'truncated' | 'malformed' | 'unknown' | 'too-deep';
+export type StopName = 'truncated' | 'malformed' | 'unknown' | 'too-deep' | 'threw';
 
-const STOP_NAMES: readonly (StopName | null)[] = [null, 'truncated', 'malformed', 'unknown', 'too-deep'];
+const STOP_NAMES: readonly (StopName | null)[] = [
+  null,
+  'truncated',
+  'malformed',
+  'unknown',
+  'too-deep',
+  'threw',
+];
 
 export function stopName(stop: Stop): StopName | null {
   return STOP_NAMES[stop];
@@ -49,6 +58,9 @@ export class Layers {
    * another packet's first bytes: not traffic of their own, and cut by intent.
    */
   quoted = -1;
+
+  /** What was thrown, where `stop` is `Stop.threw`. */
+  thrown = '';
 
   /** Where the current layer's captured bytes end. */
   end = 0;

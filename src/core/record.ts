@@ -9,6 +9,7 @@ import type { FlowRoles, Outline } from './outline.ts';
 import type { Details, OptionDecoder, OptionView, Protocol, Remark, Severity } from './protocol.ts';
 import type { Registry } from './registry.ts';
 import { hexNumber, hexText, timeText } from './text.ts';
+import { takeThrown } from './threw.ts';
 
 /** Values by field name; arrays for fields of which there may be several. */
 export type FieldRecord = Record<string, FieldValue | FieldValue[]>;
@@ -252,6 +253,7 @@ export function packetRecord(
   const { registry } = dissector;
   const details = new RecordDetails(registry, view, frameStart);
   const layerRecords: LayerRecord[] = [];
+  takeThrown(); // of packets that were not shown
   for (let i = 0; i < layers.count; i++) {
     const protocol = registry.protocols[layers.protocol(i)];
     const start = layers.start(i);
@@ -266,6 +268,8 @@ export function packetRecord(
     details.begin(layers, i, record);
     for (const field of presentFields(protocol, start, layers.endOf(i))) details.field(field, start);
     if (!(layers.partial && i === layers.count - 1)) protocol.details?.(details);
+    const thrown = takeThrown();
+    if (thrown !== null) details.remark('plugin.threw', 'error', start, record.length, thrown);
   }
   const stop = diagnose(dissector, layers, frameStart);
   if (stop) details.remarks.push(stop);

@@ -8,6 +8,7 @@ import type { Details, OptionView, Severity } from './protocol.ts';
 import { optionRemark, presentFields } from './record.ts';
 import type { Registry } from './registry.ts';
 import { hexNumber, hexText, printable } from './text.ts';
+import { takeThrown } from './threw.ts';
 
 /** A line of the tree and the bytes it stands for (absolute offsets). */
 export interface TreeLine {
@@ -98,12 +99,16 @@ export function packetTree(
   layers: Layers,
 ): TreeLine[] {
   const details = new TreeDetails(dissector.registry, view);
+  takeThrown(); // of packets that were not shown
   for (let i = 0; i < layers.count; i++) {
     const protocol = dissector.registry.protocols[layers.protocol(i)];
     details.begin(layers, i);
     for (const field of presentFields(protocol, layers.start(i), layers.endOf(i)))
       details.field(field, layers.start(i));
     if (!(layers.partial && i === layers.count - 1)) protocol.details?.(details);
+    const thrown = takeThrown();
+    if (thrown !== null)
+      details.remark('plugin.threw', 'error', details.start, details.body - details.start, thrown);
     details.close();
   }
   details.quoted = false;
