@@ -36,6 +36,7 @@ const key = (name: string) => literal(`,${jsonText(name)}:`);
 const KEYS = {
   captured: key('captured'),
   class: literal(',{"class":'),
+  code: literal(',{"code":'),
   comment: key('comment'),
   critical: key('critical'),
   data: key('data'),
@@ -46,32 +47,36 @@ const KEYS = {
   fields: key('fields'),
   file: key('file'),
   interface: key('interface'),
+  layer: key('layer'),
   layers: key('layers'),
   length: key('length'),
   linkType: key('linkType'),
   name: key('name'),
   number: literal('{"type":"packet","schema":1,"number":'),
+  offset: key('offset'),
   options: key('options'),
   protocol: literal(',{"protocol":'),
   protocols: key('protocols'),
   quoted: literal(',"quoted":true'),
   remarks: key('remarks'),
+  severity: key('severity'),
   src: key('src'),
   srcPort: key('srcPort'),
   stop: key('stop'),
+  text: key('text'),
   time: key('time'),
   tunnels: key('tunnels'),
   type: key('type'),
   vendor: key('vendor'),
   vni: key('vni'),
 };
-const NO_REMARKS = literal('[]');
 
 /** A field's key, and what the object under way has there. */
 class Member {
   readonly key: Literal;
   /** The values of a field of which there may be several; null for others. */
   readonly list: FieldValue[] | null;
+  count = 0;
   /** Number of the object that it was last put in, and its place there. */
   object = 0;
   place = 0;
@@ -112,25 +117,25 @@ class Members {
       member.object = this.object;
       member.place = this.count;
       this.members[this.count++] = member;
-      if (list) list.length = 0;
+      member.count = 0;
     }
-    if (list) list.push(value);
+    if (list) list[member.count++] = value;
     else this.values[member.place] = value;
   }
 
   write(out: JsonBytes): void {
     const from = out.length;
     for (let i = 0; i < this.count; i++) {
-      const { key, list } = this.members[i];
+      const { key, list, count } = this.members[i];
       out.literal(key);
       if (list === null) {
         out.value(this.values[i]);
         continue;
       }
       const first = out.length;
-      for (const value of list) {
+      for (let j = 0; j < count; j++) {
         out.byte(COMMA);
-        out.value(value);
+        out.value(list[j]);
       }
       enclose(out, first, ARRAY, ARRAY_END);
     }
@@ -169,7 +174,7 @@ export class PacketJson implements Details {
   private readonly options = new JsonBytes(1 << 12);
   /** Where the options of each layer end. */
   private readonly optionEnds: number[] = [];
-  private readonly remarks: Remark[] = [];
+  private readonly remarks = new JsonBytes(1 << 10);
   private frameStart = 0;
   private quoted = false;
   private readonly optionSink = {
@@ -203,7 +208,7 @@ export class PacketJson implements Details {
     remarks.length = 0;
     for (let i = 0; i < layers.count; i++) this.writeLayer(layers, i);
     const stop = diagnose(this.dissector, layers, frameStart);
-    if (stop) remarks.push(stop);
+    if (stop) this.writeRemark(stop);
 
     out.literal(KEYS.number);
     out.number(source.number);
@@ -239,8 +244,9 @@ export class PacketJson implements Details {
     out.literal(KEYS.stop);
     out.value(stopName(layers.stop));
     out.literal(KEYS.remarks);
-    if (remarks.length === 0) out.literal(NO_REMARKS);
-    else out.text(jsonText(remarks));
+    from = out.length;
+    out.append(remarks, 0, remarks.length);
+    enclose(out, from, ARRAY, ARRAY_END);
     if (source.comment !== null) {
       out.literal(KEYS.comment);
       out.string(source.comment);
@@ -373,7 +379,24 @@ export class PacketJson implements Details {
   }
   remark(code: string, severity: Severity, offset: number, length: number, text: string): void {
     if (this.quoted) return; // a copy of another packet, cut by intent: its lengths cannot agree
-    this.remarks.push({ code, severity, layer: this.layer, offset: offset - this.frameStart, length, text });
+    this.writeRemark({ code, severity, layer: this.layer, offset: offset - this.frameStart, length, text });
+  }
+
+  private writeRemark({ code, severity, layer, offset, length, text }: Remark): void {
+    const { remarks: out } = this;
+    out.literal(KEYS.code);
+    out.string(code);
+    out.literal(KEYS.severity);
+    out.string(severity);
+    out.literal(KEYS.layer);
+    out.number(layer);
+    out.literal(KEYS.offset);
+    out.number(offset);
+    out.literal(KEYS.length);
+    out.number(length);
+    out.literal(KEYS.text);
+    out.string(text);
+    out.byte(OBJECT_END);
   }
 }
 
