@@ -1,133 +1,181 @@
 /**
- * Times `tunscope flows` as a whole process against its peers, interleaved, on a generated capture.
+ * Times tunscope as whole processes against its peers and prints what the project promises, met or missed.
  *
- *   npm run bench -- [--packets N] [--flows N] [--rounds N] [--capture FILE] [--profile]
+ *   npm run bench -- [--full] [--size S=PACKETS,FLOWS]... [--capture S=FILE]... [--rounds N] [--only TEXT]
+ *                    [--json FILE] [--profile]
  *
- * Peers that are not installed are left out and named. The C reference (an accounting of tunnel, VNI and inner 5-tuple in one
- * thread, the yardstick for what the machine can do) is compiled where TUNSCOPE_SHARED names the directory that has it.
+ * All commands take turns, after one round that warms the page cache; medians count. Peers that are not installed are left
+ * out and named. TUNSCOPE_SHARED names a directory whose bench/ has gen.c and reference.c.
  */
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { cpus, loadavg } from 'node:os';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { statSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { generate } from './generate.mjs';
+import { captureOf, reference as compiledReference, SIZES } from './captures.mjs';
+import { commandsOf, ROWS } from './jobs.mjs';
+import { measure, median } from './measure.mjs';
+import { profile } from './profile.mjs';
+import { sums } from './sums.mjs';
 
-const here = import.meta.dirname;
-const cli = join(here, '..', 'dist', 'bin', 'tunscope.js');
 const { values: options } = parseArgs({
   options: {
-    packets: { type: 'string', default: '300000' },
-    flows: { type: 'string', default: '15000' },
+    full: { type: 'boolean', default: false },
+    size: { type: 'string', multiple: true, default: [] },
+    capture: { type: 'string', multiple: true, default: [] },
     rounds: { type: 'string', default: '5' },
-    capture: { type: 'string' },
+    only: { type: 'string', default: '' },
+    json: { type: 'string' },
     profile: { type: 'boolean', default: false },
   },
 });
 
-function captureFile() {
-  if (options.capture) return options.capture;
-  mkdirSync(join(here, 'captures'), { recursive: true });
-  const file = join(here, 'captures', `${options.packets}-${options.flows}.pcap`);
-  if (!existsSync(file)) {
-    process.stderr.write(`making ${file}\n`);
-    generate(Number(options.packets), Number(options.flows), file);
+/** "S=1000,50" by its name. */
+const named = (list) => Object.fromEntries(list.map((text) => text.split(/=(.*)/s, 2)));
+const sizes = { ...SIZES[options.full ? 'full' : 'small'] };
+for (const [name, size] of Object.entries(named(options.size))) sizes[name] = size.split(',').map(Number);
+const given = named(options.capture);
+const captures = { tiny: captureOf([40, 10]) };
+for (const name of ['S', 'M', 'F']) captures[name] = given[name] ?? captureOf(sizes[name]);
+
+const own = [process.execPath, join(import.meta.dirname, '..', 'dist', 'bin', 'tunscope.js')];
+const reference = compiledReference();
+const commands = commandsOf({ own, reference, captures });
+const rows = ROWS.filter(({ job }) => job.includes(options.only));
+if (rows.length === 0)
+  throw new Error(`no job is called ${options.only}: ${ROWS.map(({ job }) => job).join(', ')}`);
+
+const missing = new Set();
+const wanted = new Set();
+for (const { uses } of rows) {
+  const absent = uses.map((name) => commands.get(name).missing).filter(Boolean);
+  for (const program of absent) missing.add(program);
+  if (absent.length === 0) for (const name of uses) wanted.add(name);
+}
+
+/** First line that says a version, of programs that all ask for it differently. */
+function versionOf(program) {
+  for (const flag of ['--version', '-V', '-h']) {
+    const { stdout, stderr } = spawnSync(program, [flag], { encoding: 'utf8' });
+    const found = /\d+\.\d+(\.\d+)*/.exec(`${stdout}${stderr}`);
+    if (found) return found[0];
   }
-  return file;
+  return '?';
 }
 
-const installed = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
-
-function reference() {
-  const shared = process.env.TUNSCOPE_SHARED;
-  if (!shared || !installed('gcc')) return null;
-  mkdirSync(join(here, 'build'), { recursive: true });
-  const binary = join(here, 'build', 'reference');
-  execFileSync('gcc', ['-O3', '-march=native', '-o', binary, join(shared, 'bench', 'reference.c')], {
-    stdio: 'inherit',
-  });
-  return binary;
-}
-
-/** Wall seconds and peak resident megabytes of one run, its output thrown away. */
-function time(command, args) {
-  return new Promise((resolve, reject) => {
-    const began = process.hrtime.bigint();
-    const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-    let peak = 0;
-    // The high-water mark is in /proc until the process is gone; where there is no /proc, memory is not shown.
-    const watch = setInterval(() => {
-      try {
-        const match = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'));
-        if (match) peak = Math.max(peak, Number(match[1]) / 1024);
-      } catch {}
-    }, 5);
-    child.stderr.resume();
-    child.on('error', reject);
-    child.on('exit', (code) => {
-      clearInterval(watch);
-      resolve({ seconds: Number(process.hrtime.bigint() - began) / 1e9, megabytes: peak, code });
-    });
-  });
-}
-
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
-
-const capture = captureFile();
-const yardstick = reference();
-const jobs = [
-  { name: 'tunscope flows', command: process.execPath, args: [cli, 'flows', '--ndjson', capture] },
-];
-const missing = [];
-if (yardstick) jobs.push({ name: 'C reference, one thread', command: yardstick, args: [capture] });
-else missing.push('C reference (set TUNSCOPE_SHARED, needs gcc)');
-for (const [program, name, args] of [
-  ['capinfos', 'capinfos -c', ['-c', capture]],
-  ['tcpdump', 'tcpdump -w /dev/null', ['-r', capture, '-w', '/dev/null']],
-  ['tshark', 'tshark -q -z conv,tcp', ['-n', '-r', capture, '-q', '-z', 'conv,tcp', '-z', 'conv,udp']],
-]) {
-  if (installed(program)) jobs.push({ name, command: program, args });
-  else missing.push(program);
-}
-jobs.push({
-  name: 'npm pcap-parser, plain',
-  command: process.execPath,
-  args: [join(here, 'peers', 'pcap-parser.mjs'), capture],
-});
-
-const size = (statSync(capture).size / 1e6).toFixed(0);
+const programs = [...wanted].map((name) => commands.get(name).run[0]).filter((name) => !name.includes('/'));
+const machine = {
+  date: new Date().toISOString().slice(0, 10),
+  processor: `${cpus().length} x ${cpus()[0]?.model}`,
+  memory: `${(totalmem() / 2 ** 30).toFixed(0)} GiB`,
+  system: release(),
+  tunscope: `${execFileSync(own[0], [own[1], '--version'], { encoding: 'utf8' }).trim()} on Node ${process.version}`,
+  ...Object.fromEntries([...new Set(programs)].map((program) => [program, versionOf(program)])),
+};
 console.log(
-  `${capture}: ${size} MB; ${cpus().length} x ${cpus()[0]?.model}; Node ${process.version}; load ${loadavg()[0].toFixed(2)}`,
+  Object.entries(machine)
+    .map(([name, value]) => `${name}: ${value}`)
+    .join('; '),
 );
-if (missing.length > 0) console.log(`not installed, left out: ${missing.join(', ')}`);
+if (missing.size > 0) console.log(`not installed, left out: ${[...missing].join(', ')}`);
 
-const results = jobs.map(() => []);
-const rounds = Number(options.rounds);
-for (let round = -1; round < rounds; round++) {
-  for (const [i, job] of jobs.entries()) {
-    const result = await time(job.command, job.args);
-    if (result.code !== 0) throw new Error(`${job.name} ended with ${result.code}`);
-    if (round >= 0) results[i].push(result); // the first round only warms the page cache
+const counts = {};
+if (options.profile) profileOf(wanted);
+else {
+  await countAll();
+  compare();
+}
+
+async function countAll() {
+  for (const name of ['S', 'M', 'F']) {
+    const file = captures[name];
+    const total = await sums(own, reference, name, file);
+    counts[name] = total;
+    console.log(
+      `${name}: ${(statSync(file).size / 1e6).toFixed(0)} MB, ${total.packets} packets, ${total.bytes} bytes, ${total.innerBytes} of them inside, ${total.flows} flows, ${total.vnis} VNIs: flows, vni, packets${total.reference ? ' and the reference' : ''} agree`,
+    );
   }
 }
-const own = median(results[0].map((result) => result.seconds));
-const rows = jobs.map((job, i) => {
-  const seconds = results[i].map((result) => result.seconds);
-  const middle = median(seconds);
-  return {
-    job: job.name,
-    'median s': middle.toFixed(3),
-    'min - max': `${Math.min(...seconds).toFixed(3)} - ${Math.max(...seconds).toFixed(3)}`,
-    'peak MB': Math.round(median(results[i].map((result) => result.megabytes))),
-    'time / tunscope': (middle / own).toFixed(2),
-  };
-});
-console.table(rows);
-console.log(`load after: ${loadavg()[0].toFixed(2)}`);
 
-if (options.profile) {
-  const folder = join(here, 'build', 'profile');
-  mkdirSync(folder, { recursive: true });
-  await time(process.execPath, ['--cpu-prof', `--cpu-prof-dir=${folder}`, cli, 'flows', '--ndjson', capture]);
-  console.log(`CPU profile: ${join(folder, readdirSync(folder).at(-1))}`);
+function compare() {
+  const runs = new Map([...wanted].map((name) => [name, []]));
+  const loads = [loadavg()[0]];
+  const rounds = Number(options.rounds);
+  for (let round = 0; round <= rounds; round++) {
+    for (const [name, list] of runs) {
+      if (process.stderr.isTTY) process.stderr.write(`\r\x1b[Kround ${round} of ${rounds}: ${name}`);
+      const run = measure(commands.get(name).run);
+      if (round > 0) list.push(run);
+    }
+    loads.push(loadavg()[0]);
+  }
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+  const load = { before: loads[0], highest: Math.max(...loads) };
+
+  const medians = new Map([...runs].map(([name, list]) => [name, mediansOf(list)]));
+  console.log(`\nmedians of ${rounds} rounds`);
+  console.table(Object.fromEntries([...medians].map(([name, middle]) => [name, shown(middle)])));
+  const table = rows.map((row) => judged(row, medians));
+  console.table(
+    table.map(({ job, against, ratio, target, met }) => ({
+      job,
+      against,
+      ratio: ratio === null ? 'not measured' : digits(ratio),
+      target,
+      '': met === null ? '' : met ? 'met' : 'missed',
+    })),
+  );
+  if (!options.full)
+    console.log('Targets are for the sizes of --full: in small captures start-up counts most.');
+  console.log(`load ${load.before.toFixed(2)} before, up to ${load.highest.toFixed(2)} during`);
+  if (options.json)
+    writeFileSync(
+      options.json,
+      `${JSON.stringify({ machine, counts, rounds, load, runs: Object.fromEntries(runs), table }, null, 2)}\n`,
+    );
+}
+
+/** Medians of each thing measured, and the fastest and slowest run. */
+function mediansOf(list) {
+  const of = (what) => (list.some((run) => run[what] === null) ? null : median(list.map((run) => run[what])));
+  const seconds = list.map((run) => run.seconds);
+  return {
+    seconds: of('seconds'),
+    processor: of('processor'),
+    bytes: of('bytes'),
+    spread: [Math.min(...seconds), Math.max(...seconds)],
+  };
+}
+
+function shown({ seconds, processor, bytes, spread }) {
+  return {
+    'wall s': seconds.toFixed(3),
+    'min - max': spread.map((value) => value.toFixed(3)).join(' - '),
+    'processor s': processor?.toFixed(2) ?? '',
+    'peak MB': bytes === null ? '' : (bytes / 1e6).toFixed(0),
+  };
+}
+
+/** A row of the table with what came out; null for a ratio that nothing was measured for. */
+function judged({ job, against, of = '', note, target, atLeast = false, uses, value }, medians) {
+  const measured = uses.map((name) => medians.get(name));
+  const result = measured.every(Boolean) ? value(...measured, counts) : Number.NaN;
+  const ratio = Number.isFinite(result) ? result : null;
+  return {
+    job: note ? `${job} (${note})` : job,
+    against: `${against}${of && `, ${of}`}`,
+    ratio,
+    target: target === null ? '' : `${atLeast ? 'at least' : 'at most'} ${digits(target)}`,
+    met: ratio === null || target === null ? null : atLeast ? ratio >= target : ratio <= target,
+  };
+}
+
+function digits(value) {
+  return String(Number(value.toPrecision(3)));
+}
+
+/** Profiles tunscope's own commands of the chosen jobs; of all jobs, the first. */
+function profileOf(names) {
+  const ours = [...names].filter((name) => commands.get(name).run[1] === own[1]);
+  for (const name of options.only === '' ? ours.slice(0, 1) : ours) profile(name, commands.get(name).run);
 }

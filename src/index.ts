@@ -37,14 +37,13 @@ export { Layers, Stop, type StopName, stopName } from './core/layers.ts';
 export { type OptionSink, optionFields, readOption } from './core/option.ts';
 export { FlowRoles, Outline } from './core/outline.ts';
 export * from './core/protocol.ts';
-export {
-  type FieldRecord,
-  type LayerRecord,
-  type OptionRecord,
-  type PacketRecord,
-  type PacketSource,
-  packetRecord,
-  type TunnelRecord,
+export type {
+  FieldRecord,
+  LayerRecord,
+  OptionRecord,
+  PacketRecord,
+  PacketSource,
+  TunnelRecord,
 } from './core/record.ts';
 export { type ProtocolKey, type RegisteredOption, Registry } from './core/registry.ts';
 export { packetTree, type TreeLine } from './core/tree.ts';
@@ -68,6 +67,7 @@ export { mergeFlows } from './flow/merge.ts';
 export { type FlowRecord, FlowRecords, type TcpRecord } from './flow/records.ts';
 
 export { type VniRecord, vniRecords } from './flow/vni.ts';
+export { packetRecord } from './output/packet-json.ts';
 export { type Packet, type PacketSink, type RunOptions, run, type SummaryRecord } from './pipeline.ts';
 
 /** All flows of a capture, read to its end with the built-in protocols. */

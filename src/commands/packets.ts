@@ -1,13 +1,14 @@
 /** `tunscope packets`: one line per packet, with -V the field tree, with -x the bytes. */
-import { packetRecord } from '../core/record.ts';
+import type { DecryptedRecord, PacketSource } from '../core/record.ts';
 import { printable } from '../core/text.ts';
 import type { PacketHeaderReader } from '../decrypt/packet-headers.ts';
 import { csvHeader, csvLine } from '../output/csv.ts';
 import { hexdump } from '../output/hexdump.ts';
 import { jsonText } from '../output/json.ts';
+import { PacketJson } from '../output/packet-json.ts';
 import { PACKET_CSV, packetLine, packetLineText, packetTreeLines } from '../output/packet-lines.ts';
 import { TextWriter } from '../output/writer.ts';
-import type { Packet } from '../pipeline.ts';
+import type { Packet, PacketSink } from '../pipeline.ts';
 import { type Context, formatOf, type InputOptions, lineWidth } from './context.ts';
 import { packetHeaders } from './decryption.ts';
 import { type Analysis, analyse, prepare, report } from './input.ts';
@@ -48,10 +49,16 @@ export async function packets(files: string[], options: PacketsOptions, context:
       }
     : prepared;
   const writer = new TextWriter(context.stdout, options.lineBuffered ? 1 : undefined);
-  const print = printer(format, analysis, relativeTime, headers, options, context, writer);
+  const sink =
+    format === 'json' || format === 'ndjson'
+      ? jsonSink(format, analysis, headers, options, writer)
+      : {
+          packet: printer(format, analysis, relativeTime, headers, options, context, writer),
+          flush: () => writer.flush(),
+        };
   if (format === 'json') writer.line('{"schema":1,"packets":[');
   if (format === 'csv') writer.line(csvHeader(PACKET_CSV));
-  const summary = await analyse(analysis, { packet: print, flush: () => writer.flush() }, limited, context);
+  const summary = await analyse(analysis, sink, limited, context);
   if (format === 'json') writer.line(`],"summary":${jsonText(summary)}}`);
   await writer.flush();
   if (options.tlsKeys !== undefined)
@@ -69,8 +76,58 @@ function relativeClock(): (packet: Packet) => number {
   };
 }
 
+const COMMA = 0x2c;
+const NEWLINE = 0x0a;
+const NOTHING: readonly DecryptedRecord[] = [];
+
+/** Prints records, a batch's at a time. */
+function jsonSink(
+  format: 'json' | 'ndjson',
+  { dissector, roles }: Analysis,
+  headers: PacketHeaderReader | null,
+  { lineBuffered = false }: PacketsOptions,
+  writer: TextWriter,
+): PacketSink {
+  const json = new PacketJson(dissector, roles);
+  const { out } = json;
+  let separate = false;
+  return {
+    packet(packet) {
+      if (separate) out.byte(COMMA);
+      separate = format === 'json';
+      const { batch, index, layers, outline } = packet;
+      json.write(batch.view, batch.offset[index], layers, outline, sourceOf(packet, headers));
+      out.byte(NEWLINE);
+      if (lineBuffered) {
+        writer.copy(out.bytes.subarray(0, out.length));
+        out.length = 0;
+      }
+    },
+    async flush() {
+      await writer.bytes(out.bytes.subarray(0, out.length));
+      out.length = 0;
+    },
+  };
+}
+
+function sourceOf(packet: Packet, headers: PacketHeaderReader | null): PacketSource {
+  const { batch, index, interface: on } = packet;
+  return {
+    number: batch.number(index),
+    seconds: batch.seconds[index],
+    nanoseconds: batch.nanoseconds[index],
+    file: on.file,
+    interface: on.name,
+    length: batch.length[index],
+    captured: batch.captured[index],
+    linkType: on.linkType,
+    comment: batch.comments?.get(index) ?? null,
+    decrypted: headers?.records(packet) ?? NOTHING,
+  };
+}
+
 function printer(
-  format: ReturnType<typeof formatOf>,
+  format: 'table' | 'csv',
   analysis: Analysis,
   relativeTime: (packet: Packet) => number,
   headers: PacketHeaderReader | null,
@@ -79,16 +136,6 @@ function printer(
   writer: TextWriter,
 ): (packet: Packet) => void {
   const { dissector, roles, capture } = analysis;
-  if (format === 'json' || format === 'ndjson') {
-    let separator = '';
-    return (packet) => {
-      const record = recordOf(packet, analysis);
-      const decrypted = headers?.records(packet) ?? [];
-      if (decrypted.length > 0) record.decrypted = decrypted;
-      writer.line(separator + jsonText(record));
-      if (format === 'json') separator = ',';
-    };
-  }
   const lineOf = (packet: Packet) => {
     const line = packetLine(packet, dissector, roles, relativeTime(packet));
     const decrypted = headers?.text(packet) ?? '';
@@ -115,19 +162,4 @@ function printer(
     }
     if (options.tree || options.hex) writer.line('');
   };
-}
-
-function recordOf(packet: Packet, { dissector, roles }: Analysis) {
-  const { batch, index, layers, outline } = packet;
-  return packetRecord(dissector, roles, batch.view, batch.offset[index], layers, outline, {
-    number: batch.number(index),
-    seconds: batch.seconds[index],
-    nanoseconds: batch.nanoseconds[index],
-    file: packet.interface.file,
-    interface: packet.interface.name,
-    length: batch.length[index],
-    captured: batch.captured[index],
-    linkType: packet.interface.linkType,
-    comment: batch.comments?.get(index) ?? null,
-  });
 }

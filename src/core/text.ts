@@ -2,10 +2,57 @@
 
 const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'));
 
+const RECENT = 4096;
+const RECENT_SHIFT = 32 - Math.log2(RECENT);
+
+/**
+ * Texts of addresses met of late, by the words of the address: packets repeat addresses, and to make a text takes ten times
+ * as long as to find it again.
+ */
+class RecentTexts {
+  private readonly words = new Int32Array(4 * RECENT);
+  private readonly texts: string[] = Array.from({ length: RECENT }, () => '');
+
+  /** Text of the address held as words (signed or unsigned), made by `make` unless it is known. */
+  of(
+    a: number,
+    b: number,
+    c: number,
+    d: number,
+    make: (a: number, b: number, c: number, d: number) => string,
+  ): string {
+    const { words } = this;
+    const mixed = Math.imul(Math.imul(Math.imul(a, 31) ^ b, 31) ^ c, 31) ^ d;
+    const slot = Math.imul(mixed, 0x9e3779b1) >>> RECENT_SHIFT;
+    const at = slot * 4;
+    const known =
+      words[at + 3] === (d | 0) &&
+      words[at + 2] === (c | 0) &&
+      words[at + 1] === (b | 0) &&
+      words[at] === (a | 0);
+    if (known && this.texts[slot] !== '') return this.texts[slot];
+    words[at] = a;
+    words[at + 1] = b;
+    words[at + 2] = c;
+    words[at + 3] = d;
+    const text = make(a, b, c, d);
+    this.texts[slot] = text;
+    return text;
+  }
+}
+
+const recentMac = new RecentTexts();
+const recentIpv4 = new RecentTexts();
+const recentIpv6 = new RecentTexts();
+
 export function macText(view: DataView, at: number): string {
-  let text = HEX[view.getUint8(at)];
-  for (let i = 1; i < 6; i++) text += `:${HEX[view.getUint8(at + i)]}`;
-  return text;
+  return recentMac.of(0, 0, view.getUint16(at), view.getUint32(at + 2), makeMacText);
+}
+
+function makeMacText(_a: number, _b: number, high: number, low: number): string {
+  return [high >>> 8, high & 255, low >>> 24, (low >>> 16) & 255, (low >>> 8) & 255, low & 255]
+    .map((byte) => HEX[byte])
+    .join(':');
 }
 
 export function ipv4Text(view: DataView, at: number): string {
@@ -14,7 +61,11 @@ export function ipv4Text(view: DataView, at: number): string {
 
 /** Dotted form of an IPv4 address held as a 32-bit word (signed or unsigned). */
 export function ipv4WordText(word: number): string {
-  return `${word >>> 24}.${(word >>> 16) & 255}.${(word >>> 8) & 255}.${word & 255}`;
+  return recentIpv4.of(0, 0, 0, word, makeIpv4Text);
+}
+
+function makeIpv4Text(_a: number, _b: number, _c: number, word: number): string {
+  return [word >>> 24, (word >>> 16) & 255, (word >>> 8) & 255, word & 255].join('.');
 }
 
 export function ipv6Text(view: DataView, at: number): string {
@@ -28,6 +79,10 @@ export function ipv6Text(view: DataView, at: number): string {
 
 /** Canonical form (RFC 5952) of an IPv6 address held as four 32-bit words. */
 export function ipv6WordsText(a: number, b: number, c: number, d: number): string {
+  return recentIpv6.of(a, b, c, d, makeIpv6Text);
+}
+
+function makeIpv6Text(a: number, b: number, c: number, d: number): string {
   const groups = [a >>> 16, a & 0xffff, b >>> 16, b & 0xffff, c >>> 16, c & 0xffff, d >>> 16, d & 0xffff];
   // RFC 5952 section 5: addresses known to embed IPv4 are written so; ::ffff:0:0/96 is the well-known one.
   if (a === 0 && b === 0 && c === 0xffff) return `::ffff:${ipv4WordText(d)}`;

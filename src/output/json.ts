@@ -5,9 +5,9 @@
 const UNSAFE = /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/;
 const EACH_UNSAFE = new RegExp(UNSAFE, 'g');
 
-/** `record` on one line; packet text in it is harmless to a terminal and the same once parsed. */
-export function jsonText(record: object): string {
-  const text = JSON.stringify(record);
+/** `value` on one line; packet text in it is harmless to a terminal and the same once parsed. */
+export function jsonText(value: object | string | number): string {
+  const text = JSON.stringify(value);
   if (!UNSAFE.test(text)) return text;
   return text.replace(
     EACH_UNSAFE,

@@ -24,7 +24,11 @@ export class TextWriter {
   private push(): void {
     const { text } = this;
     this.text = '';
-    if (text !== '' && !this.stream.write(text)) {
+    if (text !== '') this.write(text);
+  }
+
+  private write(chunk: string | Uint8Array): void {
+    if (!this.stream.write(chunk)) {
       this.waiting ??= new Promise((resolve) => {
         this.stream.once('drain', () => {
           this.waiting = null;
@@ -32,6 +36,12 @@ export class TextWriter {
         });
       });
     }
+  }
+
+  /** Bytes of whole lines, written at once. Their memory may change afterwards. */
+  copy(lines: Uint8Array): void {
+    this.push();
+    this.write(lines.slice());
   }
 
   /** Bytes of whole lines. Their memory may change once this resolves: they are not copied but written and waited for. */

@@ -5,9 +5,10 @@ import { builtins } from '../../dissectors/index.ts';
 import { Dissector } from '../../src/core/dissector.ts';
 import { Layers } from '../../src/core/layers.ts';
 import { FlowRoles, Outline } from '../../src/core/outline.ts';
-import { type PacketRecord, packetRecord } from '../../src/core/record.ts';
+import type { PacketRecord } from '../../src/core/record.ts';
 import { Registry } from '../../src/core/registry.ts';
 import { packetTree, type TreeLine } from '../../src/core/tree.ts';
+import { packetRecord } from '../../src/output/packet-json.ts';
 
 const registry = new Registry().add(builtins);
 const dissector = new Dissector(registry);

@@ -2,9 +2,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { FieldValue } from '../../src/core/field.ts';
-import { type LayerRecord, packetRecord } from '../../src/core/record.ts';
+import type { LayerRecord } from '../../src/core/record.ts';
 import { containsTest } from '../../src/filter/compare.ts';
 import { compileFilter, FilterError } from '../../src/filter/index.ts';
+import { packetRecord } from '../../src/output/packet-json.ts';
 import { captures, sample } from '../samples.ts';
 import { catalog, dissector, eachPacket, matching, roles } from './matching.ts';
 
