@@ -28,7 +28,8 @@ const FILES = ['file', 'capture', 'path', 'directory'];
 const FIELDS = ['expression', 'filter', 'field', 'fields'];
 
 function expectedBy(option: Option): Value {
-  if (!option.required && !option.optional) return { kind: 'none' };
+  // What may follow an option need not: it could as well be the argument.
+  if (!option.required) return { kind: 'none' };
   if (option.argChoices) return { kind: 'words', words: option.argChoices };
   const placeholder = /[<[]([^\]>.]+)/.exec(option.flags)?.[1].toLowerCase() ?? '';
   if (FIELDS.includes(placeholder)) return { kind: 'fields' };
