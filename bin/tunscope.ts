@@ -97,6 +97,7 @@ function captureCommand(program: Command, name: string, summary: string): Comman
     .option('-c, --count <packets>', 'stop after this many packets (that match)', count)
     .option('--duration <seconds>', 'stop after this much capture time', positive)
     .option('-w, --write <file>', 'also write the packets, as pcapng; - for standard output')
+    .option('--rotate <when>', 'of a capture, write a row of files: size:100M,time:60s,files:10')
     .option(
       '--decap [tunnels]',
       'write the innermost frames instead, or those inside so many tunnels',

@@ -65,6 +65,18 @@ export class DecapWriter {
     return this.writer.clampedTimes;
   }
 
+  /** Bytes of the current file. */
+  get size(): number {
+    return this.writer.size;
+  }
+
+  /** Completes the current file and goes on in another, which knows no tunnels yet. */
+  next(destination: Destination): Promise<void> {
+    this.interfaces.clear();
+    this.crowds.clear();
+    return this.writer.next(destination);
+  }
+
   /** Takes a packet of `batch` that was walked. */
   packet(batch: PacketBatch, i: number, layers: Layers, outline: Outline): void {
     const { writer, leftOut } = this;

@@ -35,13 +35,27 @@ export async function openDestination(path: string): Promise<Destination> {
       return new DeviceDestination(path, await open(path, constants.O_WRONLY));
     // Through a symbolic link, the file that it leads to is replaced and not the link.
     const place = target === null ? path : await realpath(path);
-    const partial = `${place}.${randomBytes(3).toString('hex')}.partial`;
+    const partial = partialOf(place);
     // Exclusive: in a directory that others write to, a link of that name could lead anywhere.
     const file = await open(partial, 'wx', target === null ? 0o666 : target.mode & 0o777);
-    return new FileDestination(path, place, partial, file, target !== null);
+    return new FileDestination(path, place, partial, file, { replaces: target !== null });
   } catch (error) {
     throw failure(path, error);
   }
+}
+
+/** Writes a new file that is there from the first write on, not only when it is complete. */
+export async function openGrowing(path: string): Promise<Destination> {
+  try {
+    const partial = partialOf(path);
+    return new FileDestination(path, path, partial, await open(partial, 'wx'), { grows: true });
+  } catch (error) {
+    throw failure(path, error);
+  }
+}
+
+function partialOf(place: string): string {
+  return `${place}.${randomBytes(3).toString('hex')}.partial`;
 }
 
 function failure(path: string, error: unknown): OutputError {
@@ -73,24 +87,38 @@ class FileDestination implements Destination {
   /** As the user calls it. */
   private readonly path: string;
   private readonly place: string;
-  private readonly partial: string;
+  private partial: string;
   private readonly file: FileHandle;
+  /** There is another file in its place, which stays there as long as this one is not complete. */
   private readonly replaces: boolean;
+  /** It takes its place with the first write. */
+  private readonly grows: boolean;
   /** Bytes of complete writes. */
   private size = 0;
 
-  constructor(path: string, place: string, partial: string, file: FileHandle, replaces: boolean) {
+  constructor(
+    path: string,
+    place: string,
+    partial: string,
+    file: FileHandle,
+    { replaces = false, grows = false },
+  ) {
     this.path = path;
     this.place = place;
     this.partial = partial;
     this.file = file;
     this.replaces = replaces;
+    this.grows = grows;
   }
 
   async write(bytes: Uint8Array): Promise<void> {
     try {
       await writeAll(this.file, bytes);
       this.size += bytes.length;
+      if (this.grows && this.partial !== this.place) {
+        await rename(this.partial, this.place);
+        this.partial = this.place;
+      }
     } catch (error) {
       throw failure(this.path, error);
     }

@@ -31,6 +31,8 @@ export interface InputOptions {
   readonly duration?: number;
   /** File to write the packets to, '-' for standard output. */
   readonly write?: string;
+  /** When it goes on in another file, and how many are kept. */
+  readonly rotate?: string;
   readonly decap?: Decap;
   /** Threads that account flows. */
   readonly workers?: number;

@@ -48,7 +48,7 @@ export async function prepare(
 ): Promise<Analysis> {
   const { signal } = context;
   const devices = devicesOf(files, options);
-  const writes = options.write !== undefined || options.decap !== undefined;
+  const writes = options.write !== undefined || options.decap !== undefined || options.rotate !== undefined;
   // Loaded when it is needed: most runs write nothing.
   const writing = writes ? await import('./write.ts') : null;
   await writing?.checkWrite(files, options, walk.silent === true, context);

@@ -7,6 +7,7 @@ import type { Capture } from '../capture/capture.ts';
 import { CaptureWriter } from '../capture/capture-writer.ts';
 import { DecapWriter } from '../capture/decap-writer.ts';
 import { type Destination, openDestination, StreamDestination } from '../capture/destination.ts';
+import { parseRotation, RotatedFiles } from '../capture/rotation.ts';
 import type { Dissector } from '../core/dissector.ts';
 import { Layers } from '../core/layers.ts';
 import { type FlowRoles, Outline } from '../core/outline.ts';
@@ -22,11 +23,17 @@ export type Decap = number | 'innermost';
 /** Refuses what cannot be written together with what is read and printed. */
 export async function checkWrite(
   files: readonly string[],
-  { write, decap }: InputOptions,
+  { write, decap, rotate, interface: devices }: InputOptions,
   /** The command prints nothing of its own. */
   silent: boolean,
   { stdout }: Context,
 ): Promise<void> {
+  if (rotate !== undefined) {
+    if (write === undefined || write === '-')
+      throw new UsageError('--rotate is for files that -w writes: name one with -w');
+    if (devices === undefined) throw new UsageError('--rotate is for captures with -i');
+    parseRotation(rotate);
+  }
   if (write === undefined) {
     if (decap !== undefined) throw new UsageError('--decap says what -w writes: name a file with -w');
     return;
@@ -51,6 +58,7 @@ export async function checkWrite(
 /** Writes the packets that a command sees. Where writing fails, the user is told and the command goes on without. */
 export class CaptureOutput {
   private readonly writer: CaptureWriter | DecapWriter;
+  private readonly files: RotatedFiles | null;
   private readonly dissector: Dissector;
   private readonly roles: FlowRoles;
   private readonly context: Context;
@@ -63,11 +71,13 @@ export class CaptureOutput {
 
   private constructor(
     writer: CaptureWriter | DecapWriter,
+    files: RotatedFiles | null,
     dissector: Dissector,
     roles: FlowRoles,
     context: Context,
   ) {
     this.writer = writer;
+    this.files = files;
     this.dissector = dissector;
     this.roles = roles;
     this.context = context;
@@ -75,20 +85,22 @@ export class CaptureOutput {
 
   /** Opens what `-w` names, null where it is not given. */
   static async open(
-    { write, decap }: InputOptions,
+    { write, decap, rotate }: InputOptions,
     capture: Capture,
     dissector: Dissector,
     roles: FlowRoles,
     context: Context,
   ): Promise<CaptureOutput | null> {
     if (write === undefined) return null;
-    const destination: Destination =
-      write === '-' ? new StreamDestination(context.stdout) : await openDestination(write);
+    const files = rotate === undefined ? null : new RotatedFiles(write, parseRotation(rotate));
+    let destination: Destination;
+    if (files) destination = await files.open();
+    else destination = write === '-' ? new StreamDestination(context.stdout) : await openDestination(write);
     const writer =
       decap === undefined
         ? new CaptureWriter(capture, destination)
         : new DecapWriter(capture, roles, destination, { depth: decap === 'innermost' ? undefined : decap });
-    const output = new CaptureOutput(writer, dissector, roles, context);
+    const output = new CaptureOutput(writer, files, dissector, roles, context);
     context.beforeExit?.(() => output.complete());
     return output;
   }
@@ -111,13 +123,19 @@ export class CaptureOutput {
       },
       flush: async () => {
         await inner.flush?.();
-        await this.attempt(() => this.writer.flush());
+        await this.attempt(() => this.flush());
       },
       end: async (stops) => {
         await inner.end?.(stops);
         await this.complete();
       },
     };
+  }
+
+  private async flush(): Promise<void> {
+    const { writer, files } = this;
+    if (files?.isDue(writer.size)) await writer.next(await files.open());
+    else await writer.flush();
   }
 
   private taken(batch: PacketBatch, from: number, to: number, roots: Int32Array): void {

@@ -176,6 +176,11 @@ export class Lab {
     return new Run(['ip', 'netns', 'exec', this.far, ...command]);
   }
 
+  /** Ends what still runs, so that a test that failed does not make others fail. */
+  clear(): void {
+    for (const pid of processesIn(this.far)) process.kill(pid, 'SIGKILL');
+  }
+
   remove(): void {
     for (const name of [this.near, this.far])
       if (existsSync(`/run/netns/${name}`)) spawnSync('ip', ['netns', 'del', name]);

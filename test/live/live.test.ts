@@ -1,7 +1,7 @@
 /** Captures on veth pairs in namespaces of their own: real programs, real packets. */
 
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
@@ -62,7 +62,10 @@ describe.skipIf(missing !== null)(`live capture${missing === null ? '' : ` (need
   afterAll(() => lab.remove());
   afterEach(async () => {
     // Where a capture ends at once, its programs do so a moment later.
-    await expect.poll(() => processesIn(lab.far), { timeout: 5000 }).toEqual([]);
+    await expect
+      .poll(() => processesIn(lab.far), { timeout: 5000 })
+      .toEqual([])
+      .finally(() => lab.clear());
     expect(leftPipes()).toEqual([]);
   });
 
@@ -310,6 +313,103 @@ describe.skipIf(missing !== null)(`live capture${missing === null ? '' : ` (need
     });
   });
 
+  describe('-w --rotate', () => {
+    const folder = (name: string) => {
+      const made = path.join(lab.scratch, name);
+      mkdirSync(made);
+      return made;
+    };
+    /** A file gets its name with its first bytes. */
+    const filesIn = (made: string) =>
+      readdirSync(made)
+        .filter((name) => !name.endsWith('.partial'))
+        .sort();
+    /** Packets of the files in the order of their names, which must all be whole. */
+    const packetsIn = async (made: string) => {
+      const found: PacketRecord[][] = [];
+      for (const file of filesIn(made)) {
+        const { status, stdout, stderr } = await tunscope(['packets', '--ndjson', path.join(made, file)])
+          .done;
+        expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+        found.push(records(stdout));
+      }
+      return found;
+    };
+
+    it.each([[[]], [['--decap']]])('writes a ring of whole files of about one size %j', async (decap) => {
+      const made = folder(`ring${decap.length}`);
+      const file = path.join(made, 'ring.pcapng');
+      const rotate = ['-w', file, ...decap, '--rotate', 'size:20k,files:3'];
+      const run = await capturing(['flows', '--json', '-i', 'v0', '-i', 'lo', ...rotate, ...inLab]);
+      let sent = 0;
+      let last = '';
+      for (let round = 0; round < 8; round++) {
+        await lab.send(50, { size: 300 });
+        sent += 50;
+        // Files are whole while they are written: what was flushed is a capture.
+        const latest = async () => (await packetsIn(made)).flat().at(-1)?.time ?? last;
+        await expect.poll(latest, { timeout: 10_000 }).not.toBe(last);
+        last = await latest();
+        expect(filesIn(made).length).toBeLessThanOrEqual(3);
+      }
+      const { status, stdout } = await run.kill('SIGINT');
+      expect(status).toBe(0);
+      expect(document(stdout).summary.packets).toBe(sent);
+      const names = filesIn(made);
+      expect(readdirSync(made)).toHaveLength(3);
+      for (const name of names) expect(name).toMatch(/^ring_\d{5}_\d{14}\.pcapng$/);
+      expect(names[0]).not.toMatch(/_00001_/);
+      for (const name of names) expect(statSync(path.join(made, name)).size).toBeLessThan(40_000);
+      const kept = (await packetsIn(made)).flat();
+      expect(kept.length).toBeGreaterThan(50);
+      for (const packet of kept) expect(packet).toMatchObject({ length: decap.length > 0 ? 250 : 300 });
+    });
+
+    it('begins a file after some time, and loses nothing between two', async () => {
+      const made = folder('time');
+      const rotate = ['-w', path.join(made, 'a'), '--rotate', 'time:1s'];
+      const run = await capturing(['packets', '--json', '-i', 'v0', ...rotate, ...inLab]);
+      let sent = 0;
+      while (filesIn(made).length < 3) {
+        await lab.send(20);
+        sent += 20;
+      }
+      await run.kill('SIGINT');
+      const files = await packetsIn(made);
+      expect(files.flat()).toHaveLength(sent);
+      expect(files.flat().map(({ time }) => time)).toEqual(
+        records(
+          linesOf(run.stdout.text)
+            .slice(1, -1)
+            .map((line) => line.replace(/,$/, ''))
+            .filter((line) => line !== '')
+            .map((line) => line.replace(/^,/, ''))
+            .join('\n'),
+        ).map(({ time }) => time),
+      );
+    });
+
+    it('goes on without when the disk is full', async () => {
+      const made = folder('full');
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', made]);
+      try {
+        const rotate = ['-w', path.join(made, 'a.pcapng'), '--rotate', 'size:16k'];
+        const run = await capturing(['packets', '--ndjson', '-i', 'v0', ...rotate, ...inLab]);
+        await lab.send(20, { size: 1000 });
+        await run.stdout.until(/^(.*\n){20}/);
+        await lab.send(400, { size: 1000 });
+        await run.stderr.until(/a_\d{5}_\d{14}\.pcapng: .*\n/);
+        await lab.send(10);
+        await run.stdout.until(/^(.*\n){430}/);
+        expect((await run.kill('SIGINT')).status).toBe(1);
+        const kept = (await packetsIn(made)).flat();
+        expect(kept.length).toBeGreaterThanOrEqual(20);
+      } finally {
+        execFileSync('umount', [made]);
+      }
+    });
+  });
+
   describe('a device that fails', () => {
     it('ends its own capture only, when it is removed', async () => {
       lab.connect('v1', 2);
@@ -554,6 +654,21 @@ describe.skipIf(missing !== null)(`live capture${missing === null ? '' : ` (need
     ['metrics of files', ['x.pcap', '--metrics', '9464'], 2, /--metrics is for captures with -i/],
     ['metrics nowhere', ['-i', 'lo', '--metrics', 'x'], 2, /--metrics x: expected an address and a port/],
     ['a port too far', ['-i', 'lo', '--metrics', '127.0.0.1:65536'], 2, /expected an address/],
+    ['a rotation of nothing', ['-i', 'lo', '--rotate', 'size:1M'], 2, /--rotate is for files that -w writes/],
+    [
+      'a rotation of files',
+      ['x.pcap', '-w', 'y', '--rotate', 'size:1M'],
+      2,
+      /--rotate is for captures with -i/,
+    ],
+    ['a rotation without end', ['-i', 'lo', '-w', 'y', '--rotate', 'files:3'], 2, /say when/],
+    [
+      'a rotation that is none',
+      ['-i', 'lo', '-w', 'y', '--rotate', 'size:1M,x'],
+      2,
+      /--rotate x: expected size:100M/,
+    ],
+    ['a rotation at once', ['-i', 'lo', '-w', 'y', '--rotate', 'time:0'], 2, /above 0/],
     ['an unknown backend', ['-i', 'lo', '--backend', 'x'], 2, /tcpdump, dumpcap, cap/],
   ])('answers %s in one line', async (_, args, status, message) => {
     const result = await tunscope(['flows', ...args]).done;
