@@ -93,6 +93,7 @@ describe('importing tunscope', () => {
     expect(found.map((file) => path.relative(root, file))).toEqual([
       path.join('dist', 'src', 'index.js'),
       path.join('docs', 'schema', 'tunscope-1.schema.json'),
+      path.join('docs', 'schema', 'plugin-1.schema.json'),
       'package.json',
     ]);
     expect(found.filter((file) => !existsSync(file))).toEqual([]);
