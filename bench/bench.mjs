@@ -42,8 +42,12 @@ const own = [process.execPath, join(import.meta.dirname, '..', 'dist', 'bin', 't
 const reference = compiledReference();
 const commands = commandsOf({ own, reference, captures });
 const rows = ROWS.filter(({ job }) => job.includes(options.only));
-if (rows.length === 0)
-  throw new Error(`no job is called ${options.only}: ${ROWS.map(({ job }) => job).join(', ')}`);
+if (rows.length === 0) {
+  process.stderr.write(
+    `no job is called '${options.only}': ${[...new Set(ROWS.map(({ job }) => job))].join(', ')}\n`,
+  );
+  process.exit(2);
+}
 
 const missing = new Set();
 const wanted = new Set();
@@ -157,12 +161,12 @@ function shown({ seconds, processor, bytes, spread }) {
 }
 
 /** A row of the table with what came out; null for a ratio that nothing was measured for. */
-function judged({ job, against, of = '', note, target, atLeast = false, uses, value }, medians) {
+function judged({ job, against, of = '', target, atLeast = false, uses, value }, medians) {
   const measured = uses.map((name) => medians.get(name));
   const result = measured.every(Boolean) ? value(...measured, counts) : Number.NaN;
   const ratio = Number.isFinite(result) ? result : null;
   return {
-    job: note ? `${job} (${note})` : job,
+    job,
     against: `${against}${of && `, ${of}`}`,
     ratio,
     target: target === null ? '' : `${atLeast ? 'at least' : 'at most'} ${digits(target)}`,

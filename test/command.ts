@@ -17,7 +17,8 @@ function collector(): { stream: Writable; text: () => string } {
   const chunks: Buffer[] = [];
   const stream = new Writable({
     write(chunk: Buffer, _encoding, done) {
-      chunks.push(chunk);
+      // Commands use the memory of what was written again.
+      chunks.push(Buffer.from(chunk));
       done();
     },
   });

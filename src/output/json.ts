@@ -6,7 +6,7 @@ const UNSAFE = /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufef
 const EACH_UNSAFE = new RegExp(UNSAFE, 'g');
 
 /** `value` on one line; packet text in it is harmless to a terminal and the same once parsed. */
-export function jsonText(value: object | string | number): string {
+export function jsonText(value: object | string | number | boolean): string {
   const text = JSON.stringify(value);
   if (!UNSAFE.test(text)) return text;
   return text.replace(
