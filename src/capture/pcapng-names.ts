@@ -3,6 +3,8 @@ import { optionText } from './pcapng-option.ts';
 
 /** Names kept per capture, so that a hostile file cannot fill the memory. */
 const MAX_NAMES = 65_536;
+/** Bytes of a name; those of hosts have at most 253 (RFC 1035 section 3.1). */
+const MAX_NAME = 255;
 
 /** Types of records, how long their addresses are and how these are written. */
 const FORMS = [
@@ -30,7 +32,7 @@ export function readNames(
     const form = FORMS.find((known) => known.type === type);
     if (form !== undefined && length > form.length) {
       const address = form.text(view, value);
-      const name = optionText(view, value + form.length, length - form.length);
+      const name = optionText(view, value + form.length, length - form.length, MAX_NAME);
       if (name !== '' && !names.has(address)) names.set(address, name);
     }
     at = value + ((length + 3) & ~3);

@@ -1,7 +1,7 @@
 /** Bytes that one option may have: its length is a 16-bit field, and its padding must fit into it too. */
 export const MAX_OPTION = 0xfffc;
 /** Bytes of text taken from one option that says no more; longer text is cut. */
-const MAX_TEXT = 4096;
+const MAX_TEXT = 1024;
 
 const decoder = new TextDecoder();
 

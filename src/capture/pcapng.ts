@@ -43,6 +43,8 @@ const MAX_BLOCK = MAX_PACKET + (1 << 20);
 const TLS_KEY_LOG = 0x544c534b;
 /** Bytes of key logs kept per capture. */
 const MAX_SECRETS = 1 << 24;
+/** Bytes that each takes beside its text. */
+const SECRET_OVERHEAD = 32;
 /** Characters of the comments of one packet, taken together: even of three bytes each, they fit into one option. */
 const MAX_COMMENT = 16_384;
 
@@ -179,6 +181,8 @@ export class PcapngReader implements RecordReader {
       if (code === OPT_COMMENT) {
         batch.comments ??= new Map();
         const before = batch.comments.get(i);
+        // A packet may have millions of comments: each that is added to a long one would copy it.
+        if (before !== undefined && before.length >= MAX_COMMENT) return;
         const text = optionText(view, value, length, MAX_OPTION);
         batch.comments.set(i, (before === undefined ? text : `${before}\n${text}`).slice(0, MAX_COMMENT));
       } else if (code === EPB_FLAGS && length === 4) {
@@ -307,7 +311,7 @@ export class PcapngReader implements RecordReader {
     const from = at + 16;
     if (from > end || view.getUint32(at + 8, littleEndian) !== TLS_KEY_LOG) return;
     const length = view.getUint32(at + 12, littleEndian);
-    this.#secretBytes += length;
+    this.#secretBytes += length + SECRET_OVERHEAD;
     if (length > end - from || this.#secretBytes > MAX_SECRETS) return;
     this.#records.secrets.push(Buffer.from(view.buffer, view.byteOffset + from, length).toString('latin1'));
   }

@@ -174,6 +174,27 @@ describe('limits', () => {
   });
 });
 
+describe('ratio', () => {
+  /** A capture with so many MiB of empty packets: each is sixteen zeros. */
+  async function unpack(mebibytes: number) {
+    const members = [gzipSync(pcapHeader()), gzipSync(new Uint8Array(mebibytes << 20), { level: 9 })];
+    const capture = await openCapture('bomb', { input: Readable.from(members) });
+    for await (const _ of capture);
+    return capture.files[0];
+  }
+
+  it('ends a stream that unpacks to a thousand times its size, with every packet before', async () => {
+    const { packets, damage } = await unpack(80);
+    expect(damage?.text).toBe('unpacks to more than 1000 times its size: unpack it first if it is no bomb');
+    expect(packets).toBe(Math.floor((damage!.offset - 24) / 16));
+    expect(damage?.offset).toBeGreaterThan(60 << 20);
+  });
+
+  it('does not mind it in small captures', async () => {
+    expect(await unpack(40)).toMatchObject({ packets: (40 << 20) / 16, damage: null });
+  });
+});
+
 describe('xxHash', () => {
   const long = Buffer.alloc(1000, 'xxhash');
   it('agrees with the reference', () => {

@@ -155,6 +155,25 @@ describe('pcapng options and metadata', () => {
     ]);
   });
 
+  it('takes what fits of hostile lists of comments, names and descriptions', async () => {
+    const long = text('x'.repeat(60_000));
+    const record = join(u16(1), u16(5004), Uint8Array.of(10, 0, 0, 1), long.subarray(0, 5000));
+    const comments = join(...Array.from({ length: 50_000 }, () => option(1, text('c'))));
+    const { packets, interfaces, names, damage } = await readBytes(
+      join(
+        sectionHeader(),
+        interfaceDescription([option(2, long), option(3, long)]),
+        block(4, record),
+        enhancedPacket(0, 0n, data, { options: [comments] }),
+        enhancedPacket(0, 0n, data, { options: [option(1, long)] }),
+      ),
+    );
+    expect(damage).toBeNull();
+    expect(packets.map(({ comment }) => comment?.length)).toEqual([16_384, 16_384]);
+    expect([interfaces[0].name?.length, interfaces[0].description?.length]).toEqual([1024, 1024]);
+    expect(names.get('10.0.0.1')).toBe('x'.repeat(255));
+  });
+
   it('cuts the frame check sequence of the interface, or the one the packet names', async () => {
     const { packets } = await readBytes(
       join(

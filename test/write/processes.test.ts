@@ -100,6 +100,20 @@ describe('-w', () => {
     expect((await packetsOf(file)).length).toBe(3);
   });
 
+  it.each(['packets', 'flows', 'vni', 'flows --by ip.src'])(
+    'of %s writes what -Y lets through',
+    async (command) => {
+      const file = path.join(directory(`filter-${command.replaceAll(' ', '')}`), 'out.pcapng');
+      const matching = tunscope(['packets', input, '-Y', 'icmp', '--ndjson']).stdout.trimEnd().split('\n');
+      const numbers = matching.map((line) => JSON.parse(line).number as number);
+      expect(numbers.length).toBeGreaterThan(5);
+      expect(tunscope([...command.split(' '), input, '-Y', 'icmp', '-w', file])).toMatchObject(OK);
+      const all = await packetsOf(input);
+      const renumbered = numbers.map((number, i) => ({ ...all[number - 1], number: i + 1 }));
+      expect(await packetsOf(file)).toEqual(renumbered);
+    },
+  );
+
   it('writes every packet before damage', async () => {
     const file = path.join(directory('damage'), 'out.pcapng');
     const { status, stderr } = tunscope(['flows', sample('damaged-cut.pcap'), '-w', file]);
