@@ -192,6 +192,8 @@ describe.skipIf(shared === undefined || !capinfos)('capinfos (set TUNSCOPE_SHARE
         .map((line) => columns(line) as [string, string]),
     );
     const wrong = names.filter((_, i) => seen.get(files[i]) !== String(counts.get(files[i])));
-    expect({ wrong, stderr }).toEqual({ wrong: [], stderr: '' });
+    // capinfos remarks each packet of a link type that it has no dissector for, and counts it.
+    const complaints = stderr.split('\n').filter((line) => !/Unknown packet encapsulation|^$/.test(line));
+    expect({ wrong, complaints }).toEqual({ wrong: [], complaints: [] });
   });
 });
