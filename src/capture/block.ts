@@ -12,7 +12,7 @@ const HEADROOM = 1 << 16;
 /**
  * A window on the input: the bytes from `start` to `end` of `bytes` are there and not yet consumed.
  *
- * Two buffers take turns, so that the next read is under way while the packets of the current block are
+ * Buffers take turns, so that the next read is under way while the packets of the current block are
  * processed. The read goes behind some headroom, into which the unconsumed tail is copied afterwards.
  */
 export class InputBlock {
@@ -24,21 +24,25 @@ export class InputBlock {
   origin = 0;
   /** Why the input ended before its end; null for an ordinary end. */
   failure: Error | null = null;
+  /** Somebody was given packets of this block: its bytes stay what they are while `keep` more such blocks are read. */
+  handedOut = false;
 
   readonly #source: ByteSource;
   readonly #blockSize: number;
   readonly #allocate: Allocate;
+  readonly #keep: number;
   #headroom: number;
-  #spare: Uint8Array;
+  #free: Uint8Array | undefined;
+  readonly #kept: Uint8Array[] = [];
   #incoming: Uint8Array;
   #pending: Promise<number>;
 
-  constructor(source: ByteSource, blockSize: number, allocate: Allocate = allocateBytes) {
+  constructor(source: ByteSource, blockSize: number, allocate: Allocate = allocateBytes, keep = 0) {
     this.#source = source;
     this.#blockSize = blockSize;
     this.#allocate = allocate;
+    this.#keep = keep;
     this.#headroom = Math.min(HEADROOM, blockSize);
-    this.#spare = this.bytes;
     this.#incoming = this.bytes;
     this.#pending = this.#readAhead();
   }
@@ -73,7 +77,9 @@ export class InputBlock {
       from = this.#headroom;
     }
     bytes.set(this.bytes.subarray(this.start, this.end), from - tail);
-    this.#spare = this.bytes;
+    if (this.handedOut) this.#kept.push(this.bytes);
+    else this.#free = this.bytes;
+    this.handedOut = false;
     this.bytes = bytes;
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.start = from - tail;
@@ -90,8 +96,9 @@ export class InputBlock {
 
   async #readAhead(): Promise<number> {
     const size = this.#headroom + this.#blockSize;
-    if (this.#spare.length !== size) this.#spare = this.#allocate(size);
-    this.#incoming = this.#spare;
+    const used = this.#free ?? (this.#kept.length > this.#keep ? this.#kept.shift() : undefined);
+    this.#free = undefined;
+    this.#incoming = used?.length === size ? used : this.#allocate(size);
     try {
       return await this.#source.read(this.#incoming, this.#headroom, this.#blockSize);
     } catch (error) {

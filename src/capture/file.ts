@@ -63,6 +63,7 @@ export class FileCapture implements Capture {
       reader.index(block, batch);
       if (batch.count > 0) {
         this.#file.packets += batch.count;
+        block.handedOut = true;
         batch.bytes = block.bytes;
         batch.view = block.view;
         return batch;

@@ -16,6 +16,8 @@ export interface OpenOptions {
   readonly input?: Readable;
   /** Where blocks and their indices are kept; `FlowAccounting.allocate` saves copying them. */
   readonly allocate?: Allocate;
+  /** Blocks with packets that stay as they are while the following ones are read: others still work on them. 0 if left out. */
+  readonly keep?: number;
 }
 
 /**
@@ -59,14 +61,19 @@ async function openFile(
   path: string,
   blockSize: number,
   records: CaptureRecords,
-  { input, allocate }: OpenOptions = {},
+  { input, allocate, keep }: OpenOptions = {},
 ): Promise<FileCapture> {
-  let block = new InputBlock(input ? new StreamSource(input) : await openSource(path), blockSize, allocate);
+  let block = new InputBlock(
+    input ? new StreamSource(input) : await openSource(path),
+    blockSize,
+    allocate,
+    keep,
+  );
   try {
     let kind = await firstBytes(block);
     const compression = 'compression' in kind ? kind.compression : null;
     if (compression !== null) {
-      block = new InputBlock(await decompress(block, compression), blockSize, allocate);
+      block = new InputBlock(await decompress(block, compression), blockSize, allocate, keep);
       kind = await firstBytes(block);
     }
     refuse(path, kind, compression);

@@ -13,7 +13,7 @@ import { Interrupted } from '../errors.ts';
 import type { FieldReader, Filter } from '../filter/index.ts';
 import { FlowAccounting, type VniKey } from '../flow/accounting.ts';
 import { type FlowEnd, MortalFlows } from '../flow/lifetime.ts';
-import { MAXIMUM_THREADS, ParallelAccounting } from '../flow/parallel.ts';
+import { BLOCKS_KEPT, MAXIMUM_THREADS, ParallelAccounting } from '../flow/parallel.ts';
 import { countText } from '../output/units.ts';
 import { type PacketSink, type RunOptions, run, type SummaryRecord } from '../pipeline.ts';
 import { buildRegistry } from '../registration.ts';
@@ -72,7 +72,13 @@ export async function prepare(
   const unprotect = await unprotectWith(options);
   const opened = devices
     ? await openDevices(devices, options, context, live, accounting?.allocate)
-    : await Promise.race([openCaptures(files, workers === 1 && accounting ? accounting : {}), interrupted]);
+    : await Promise.race([
+        openCaptures(
+          files,
+          accounting ? { allocate: accounting.allocate, keep: workers === 1 ? 0 : BLOCKS_KEPT } : {},
+        ),
+        interrupted,
+      ]);
   const decryption = unprotect?.(opened, dissector.registry) ?? null;
   const capture = decryption ?? opened;
   try {

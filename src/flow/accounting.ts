@@ -1,7 +1,7 @@
 /** Packets in, flows out: plain packets go through the kernel at once, the others are read here through their fields. */
 
 import { acknowledgment, flags, headerLength, sequence, tcp, window } from '../../dissectors/tcp.ts';
-import type { Allocate, PacketBatch } from '../capture/batch.ts';
+import { type Allocate, allocateBytes, type PacketBatch } from '../capture/batch.ts';
 import type { Dissector } from '../core/dissector.ts';
 import { type Layers, Stop } from '../core/layers.ts';
 import { AddressKind, type FlowRoles, type Outline } from '../core/outline.ts';
@@ -28,6 +28,8 @@ const TCP = 4;
 const PORTLESS = 8;
 /** The tuple beside it says which. */
 const LOADED = -1;
+/** Bytes of a block that may lie in the memory of the kernel. */
+const LARGEST_BLOCK = 1 << 22;
 
 /** An option list of a tunnel protocol, with the number of its decoders' table. */
 type OptionList = NonNullable<NonNullable<FlowRole['tunnel']>['options']> & { readonly number: number };
@@ -125,8 +127,12 @@ export class FlowAccounting implements PacketSink {
     };
   }
 
-  /** Memory for a capture's blocks: packets that lie in it are accounted where they are. */
-  readonly allocate: Allocate = (bytes) => this.kernel.allocateBytes(bytes);
+  /**
+   * Memory for a capture's blocks: packets that lie in it are accounted where they are. Blocks for giant records, which
+   * grow by doubling, are elsewhere: the kernel's memory never comes back.
+   */
+  readonly allocate: Allocate = (bytes) =>
+    bytes > LARGEST_BLOCK ? allocateBytes(bytes) : this.kernel.allocateBytes(bytes);
 
   /** Accounts the packets of a batch from `from` on up to the first that is not plain, whose index it returns. */
   take(batch: PacketBatch, from: number, to: number, roots: Int32Array, stops: Float64Array): number {

@@ -11,11 +11,10 @@ import { Outline } from '../core/outline.ts';
 import type { FlowAccounting } from './accounting.ts';
 import type { Kernel } from './kernel.ts';
 
-/** Batches under way at once, and packets in each. */
+/** Batches under way at once, and packets in each: the kernel's lists of a share's packets have room for as many. */
 const SLOTS = 8;
 const CAPACITY = 4096;
-/** Room for the bytes of a batch and for roots, to begin with. */
-const BYTES = (1 << 20) + (1 << 17);
+/** Room for roots, to begin with. */
 const ROOTS = 64;
 
 // Words of the exchange, then of each slot.
@@ -26,19 +25,25 @@ const ENDED = 3;
 const APPLIED = 4;
 const MAX_THREADS = 60;
 const SLOT_AT = 64;
-const COUNT = 9;
+const LISTS = 9;
+const COUNT = 10;
 /** Number of the batch that has been walked here, from 1. */
-const WALKED = 10;
-const BYTES_ROOM = 11;
-const ROOTS_ROOM = 12;
-const TRUNCATED = 13;
+const WALKED = 11;
+/** End of the batch in its bytes; where bytes from elsewhere are copied to, and how many fit. */
+const BYTES_END = 12;
+const BYTES_COPY = 13;
+const BYTES_ROOM = 14;
+const ROOTS_ROOM = 15;
+const TRUNCATED = 16;
 /** A double. */
-const SERIAL = 14;
-const SLOT_WORDS = 16;
+const SERIAL = 18;
+const SLOT_WORDS = 20;
 
 export const EXCHANGE_BYTES = 4 * (SLOT_AT + SLOTS * SLOT_WORDS);
 export const MAXIMUM_THREADS = MAX_THREADS;
 export const MAXIMUM_PACKETS = CAPACITY;
+/** Blocks in the kernel's memory that must stay as they are: each has a batch, and none is older than the ring. */
+export const BLOCKS_KEPT = SLOTS;
 
 export class Exchange {
   /** Packets by `Stop` that this thread walked itself. */
@@ -111,19 +116,24 @@ export class Exchange {
       batch.nanoseconds,
       batch.interfaceIndex,
     ];
-    if (words[slot] === 0) this.furnish(slot, columns);
+    if (words[slot + LISTS] === 0) this.furnish(slot, columns);
     const count = to - from;
     const start = batch.offset[from];
     const end = batch.offset[to - 1] + batch.captured[to - 1];
-    if (end > words[slot + BYTES_ROOM]) {
-      words[slot + BYTES_ROOM] = 2 * end;
-      words[slot] = kernel.allocate(2 * end + 64);
+    words[slot + BYTES_END] = end;
+    if (kernel.holds(batch.bytes)) words[slot] = batch.bytes.byteOffset;
+    else {
+      if (end > words[slot + BYTES_ROOM]) {
+        words[slot + BYTES_ROOM] = 2 * end;
+        words[slot + BYTES_COPY] = kernel.allocate(2 * end + 64);
+      }
+      words[slot] = words[slot + BYTES_COPY];
+      kernel.store((words[slot] >>> 0) + start, batch.bytes.subarray(start, end));
     }
     if (4 * roots.length > words[slot + ROOTS_ROOM]) {
       words[slot + ROOTS_ROOM] = 8 * roots.length;
       words[slot + 7] = kernel.allocate(8 * roots.length);
     }
-    kernel.store((words[slot] >>> 0) + start, batch.bytes.subarray(start, end));
     for (const [i, column] of columns.entries())
       kernel.store(words[slot + 1 + i] >>> 0, column.subarray(from, to));
     kernel.store(words[slot + 7] >>> 0, roots);
@@ -138,14 +148,13 @@ export class Exchange {
 
   private furnish(slot: number, columns: readonly { BYTES_PER_ELEMENT: number }[]): void {
     const { words, kernel } = this;
-    words[slot] = kernel.allocate(BYTES);
-    words[slot + BYTES_ROOM] = BYTES - 64;
     columns.forEach(({ BYTES_PER_ELEMENT }, i) => {
       words[slot + 1 + i] = kernel.allocate(BYTES_PER_ELEMENT * CAPACITY);
     });
     words[slot + 7] = kernel.allocate(4 * ROOTS);
     words[slot + ROOTS_ROOM] = 4 * ROOTS;
     words[slot + 8] = kernel.allocate(CAPACITY * kernel.layout.walkedSize);
+    words[slot + LISTS] = kernel.allocate(this.threads * kernel.layout.listSize);
   }
 
   /** No more batches come. */
@@ -181,14 +190,17 @@ export class Exchange {
   private apply(slot: number): void {
     const { words, kernel, accounting } = this;
     const { exports } = kernel;
-    const count = words[slot + COUNT];
     const walked = words[slot + 8] >>> 0;
+    const list = (words[slot + LISTS] >>> 0) + this.thread * kernel.layout.listSize;
+    const count = kernel.refresh()[list / 4];
+    const numbers = new Uint16Array(kernel.words.buffer, list + kernel.layout.listBegin, count);
     const serial = this.serials[(slot + SERIAL) / 2];
     if (this.thread === 0) this.stops[Stop.truncated] += words[slot + TRUNCATED];
     let batch: PacketBatch | null = null;
-    for (let i = 0; ; i++) {
-      i = exports.accountWalked(walked, i, count, serial);
-      if (i >= count) return;
+    for (let place = 0; ; place++) {
+      place = exports.accountWalked(walked, list, place, count, serial);
+      if (place >= count) return;
+      const i = numbers[place];
       batch ??= this.view(slot);
       const root = kernel.refresh()[(words[slot + 7] >>> 0) / 4 + batch.interfaceIndex[i]];
       accounting.walk(batch, i, root, this.layers, this.outline);
@@ -213,7 +225,7 @@ export class Exchange {
     const places = [1, 2, 3, 4, 5, 6].map((i) => words[slot + i] >>> 0);
     const { buffer } = kernel.refresh();
     return new PacketBatch(
-      new Uint8Array(buffer, words[slot] >>> 0, words[slot + BYTES_ROOM]),
+      new Uint8Array(buffer, words[slot] >>> 0, words[slot + BYTES_END]),
       CAPACITY,
       (bytes) => new Uint8Array(buffer, places[next++], bytes),
     );

@@ -27,7 +27,7 @@ interface Exports {
   initialize(rows: number, join: number, ignoreVni: number, share: number, shares: number): void;
   allocate(bytes: number): number;
   walk(batch: number, from: number, to: number): number;
-  accountWalked(walked: number, from: number, to: number, first: number): number;
+  accountWalked(walked: number, list: number, from: number, to: number, first: number): number;
   accountOne(walked: number, number: number): number;
   countAs(flow: number, walked: number): void;
   adjust(flow: number, direction: number, packets: number, bytes: number, outerBytes: number): void;
@@ -157,7 +157,7 @@ export class Kernel {
     this.exports.seed(this.common.seeds);
     this.words = new Int32Array(this.memory.buffer);
     this.textAt = this.allocate(LINE_ROOM * 2);
-    this.batchAt = this.allocate(36);
+    this.batchAt = this.allocate(40);
     this.walkedAt = this.allocate(WALK_AHEAD * this.layout.walkedSize);
     this.words = new Int32Array(this.memory.buffer);
     this.text = Buffer.from(this.memory.buffer, this.textAt, LINE_ROOM * 2);
@@ -299,6 +299,11 @@ export class Kernel {
     return new Uint8Array(buffer, at, bytes);
   }
 
+  /** Whether an array lies in the kernel's memory. */
+  holds({ buffer }: ArrayBufferView): boolean {
+    return this.buffers.has(buffer);
+  }
+
   /**
    * Accounts the packets of a batch from `from` on up to the first that is not plain, whose index it returns, or `to`.
    * @param roots number of the protocol that frames of each interface begin with
@@ -330,6 +335,7 @@ export class Kernel {
         }
         const next = exports.accountWalked(
           walkedAt - this.walkedFrom * size,
+          0,
           i,
           this.walkedTo,
           serial + i - from,
@@ -347,7 +353,7 @@ export class Kernel {
   private attach(batch: PacketBatch, count: number, roots: Int32Array): void {
     const { bytes, offset, captured, length, seconds, nanoseconds, interfaceIndex } = batch;
     let arrays: ArrayBufferView[] = [bytes, offset, captured, length, seconds, nanoseconds, interfaceIndex];
-    if (!arrays.every(({ buffer }) => this.buffers.has(buffer))) {
+    if (!arrays.every((array) => this.holds(array))) {
       arrays = arrays.map((array, i) =>
         this.copy(i, i === 0 ? bytes : (array as Int32Array).subarray(0, count)),
       );

@@ -31,7 +31,7 @@ import {
   WALKED,
 } from './flows';
 import { Interner } from './interner';
-import { Row, setRows, timeOf } from './walk';
+import { isMine, List, Row, setRows, setShare, timeOf } from './walk';
 
 export {
   adjust,
@@ -55,9 +55,6 @@ export { allocate } from './memory';
 export { flowLines, flows, flowText, isFlow, otherHalf, nextFlow, setNames, sortKey } from './json';
 export { timeOf, walk } from './walk';
 
-/** Which of `parts` equal shares of the conversations this instance keeps. */
-let share: u64 = 0;
-let shares: u64 = 1;
 /** Keeps loads that are made for their cache lines alone from being optimised away. */
 export let touched: u32 = 0;
 /** Packets whose index slots and entries are fetched together: misses of a group overlap. */
@@ -67,44 +64,41 @@ const GROUP: u32 = 16;
 export function initialize(rows: usize, join: bool, ignoreVni: bool, which: u32, parts: u32): void {
   start(join);
   setRows(rows, ignoreVni);
-  share = which;
-  shares = parts;
+  setShare(which, parts);
 }
 
-function isMine(w: Walked): bool {
-  return shares == 1 || ((w.conversation >> 32) * shares) >> 32 == share;
+function listed(walked: usize, list: usize, k: u32): Walked {
+  const i = list == 0 ? k : <u32>load<u16>(list + (<usize>k << 1), List.BEGIN);
+  return changetype<Walked>(walked + <usize>i * WALKED);
 }
 
 /**
- * Accounts the walked packets [from, to) up to the first that was left to the host.
+ * Accounts walked packets up to the first that was left to the host: packets [from, to), or those whose numbers are at
+ * these places of a list.
+ * @param list 0 for none
  * @param first number of packet 0
- * @returns the index of that one, or `to`
+ * @returns the place of that one, or `to`
  */
-export function accountWalked(walked: usize, from: u32, to: u32, first: f64): u32 {
+export function accountWalked(walked: usize, list: usize, from: u32, to: u32, first: f64): u32 {
   for (let i = from; i < to; ) {
     const end = i + GROUP < to ? i + GROUP : to;
     let sum: u32 = 0;
+    for (let j = i; j < end; j++) sum += touchIndex(listed(walked, list, j));
     for (let j = i; j < end; j++) {
-      const w = changetype<Walked>(walked + j * WALKED);
-      if (isMine(w)) sum += touchIndex(w);
+      const w = listed(walked, list, j);
+      w.fetched = touchFlow(touchIndex(w));
     }
     for (let j = i; j < end; j++) {
-      const w = changetype<Walked>(walked + j * WALKED);
-      if (isMine(w)) w.fetched = touchFlow(touchIndex(w));
-    }
-    for (let j = i; j < end; j++) {
-      const w = changetype<Walked>(walked + j * WALKED);
-      if (!isMine(w)) continue;
+      const w = listed(walked, list, j);
       // Both sides of a TCP entry, or the packet itself, which is there.
       const tcp = w.fetched == 0 ? changetype<usize>(w) : w.fetched;
       sum += load<u32>(tcp) + load<u32>(tcp, 64);
     }
     touched += sum;
     for (; i < end; i++) {
-      const w = changetype<Walked>(walked + i * WALKED);
+      const w = listed(walked, list, i);
       if (w.status == Status.left) return i;
-      if (!isMine(w)) continue;
-      setSerial(<u64>first + i);
+      setSerial(<u64>first + <u64>((changetype<usize>(w) - walked) / WALKED));
       account(w);
     }
   }
@@ -188,6 +182,8 @@ export const walkedOptionsTo = offsetof<Walked>('optionsTo');
 export const walkedOptions = offsetof<Walked>('options');
 export const walkedEnds = offsetof<Walked>('parent');
 export const walkedSize = WALKED;
+export const listSize = List.SIZE;
+export const listBegin = List.BEGIN;
 export const flowA = offsetof<Flow>('a');
 export const flowPorts = offsetof<Flow>('ports');
 export const flowPath = offsetof<Flow>('path');

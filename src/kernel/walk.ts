@@ -111,6 +111,37 @@ export class Batch {
   roots: usize;
   /** `Walked` by packet. */
   walked: usize;
+  /** By share, the packets that it accounts; 0 where one share has them all. See `List`. */
+  lists: usize;
+}
+
+/** Numbers of a share's packets (u16), in order, behind how many there are. */
+export namespace List {
+  export const BEGIN: usize = 4;
+  export const SIZE: usize = 4 + 2 * 4096;
+}
+
+function enlist(list: usize, number: u32): void {
+  const count = load<u32>(list);
+  store<u16>(list + (<usize>count << 1), <u16>number, List.BEGIN);
+  store<u32>(list, count + 1);
+}
+
+/** Which of `parts` equal shares of the conversations this instance keeps. */
+let share: u32 = 0;
+let shares: u32 = 1;
+
+export function setShare(which: u32, parts: u32): void {
+  share = which;
+  shares = parts;
+}
+
+function shareOf(w: Walked): u32 {
+  return <u32>((w.conversation >> 32) * <u64>shares >> 32);
+}
+
+export function isMine(w: Walked): bool {
+  return shares == 1 || shareOf(w) == share;
 }
 
 /** Packets whose headers are fetched together: misses of a group overlap. */
@@ -131,6 +162,8 @@ function fetch(batch: Batch, from: u32, to: u32): void {
 /** Walks the packets [from, to) of a batch. Returns how many of them are cut right behind their last header. */
 export function walk(batch: Batch, from: u32, to: u32): u32 {
   let truncated: u32 = 0;
+  const lists = batch.lists;
+  if (lists != 0) for (let s: u32 = 0; s < shares; s++) store<u32>(lists + <usize>s * List.SIZE, 0);
   for (let i = from; i < to; i++) {
     if (((i - from) & (AHEAD - 1)) == 0) fetch(batch, i, i + AHEAD < to ? i + AHEAD : to);
     const four = <usize>i << 2;
@@ -148,10 +181,15 @@ export function walk(batch: Batch, from: u32, to: u32): u32 {
             <u32>root,
           );
     w.status = status;
-    if (status == Status.left) continue;
+    if (status == Status.left) {
+      // Every share's host reads it for itself.
+      if (lists != 0) for (let s: u32 = 0; s < shares; s++) enlist(lists + <usize>s * List.SIZE, i);
+      continue;
+    }
     w.time = timeOf(load<f64>(batch.seconds + eight), load<i32>(batch.nanoseconds + four));
     if ((status & Status.truncated) != 0) truncated++;
     order(w);
+    if (lists != 0) enlist(lists + <usize>shareOf(w) * List.SIZE, i);
   }
   return truncated;
 }
