@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The command line: parses it, runs a command, prints errors. The only file that ends the process. */
+import { createWriteStream, fstatSync } from 'node:fs';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Context } from '../src/commands/context.ts';
@@ -237,11 +238,16 @@ function build(context: Context, finish: (status: number) => void): Command {
   return program;
 }
 
+/** Standard output. To a file it goes while the next lines are made: writes of `process.stdout` to files block. */
+const stdout = fstatSync(1).isFile()
+  ? createWriteStream('', { fd: 1, autoClose: false, highWaterMark: 1 << 20 })
+  : process.stdout;
+
 async function main(abort: AbortController): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort());
   // A closed pipe (| head) is the reader's way to say that it has enough.
   let complete = async () => {};
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  stdout.on('error', (error: NodeJS.ErrnoException) => {
     const closed = error.code === 'EPIPE';
     if (!closed) process.stderr.write(`tunscope: standard output: ${error.message}\n`);
     complete().finally(() => process.exit(closed ? 0 : 1));
@@ -249,7 +255,7 @@ async function main(abort: AbortController): Promise<number> {
   let status = 0;
   const context: Context = {
     stdin: process.stdin,
-    stdout: process.stdout,
+    stdout,
     stderr: process.stderr,
     env: process.env,
     signal: abort.signal,
@@ -281,4 +287,7 @@ async function main(abort: AbortController): Promise<number> {
 const abort = new AbortController();
 process.exitCode = await main(abort);
 // A read that waits for a pipe nobody ends would keep the process alive after Ctrl-C; everything is printed by now.
-if (abort.signal.aborted) process.exit();
+if (abort.signal.aborted) {
+  if (stdout !== process.stdout) await new Promise<void>((resolve) => stdout.end(resolve));
+  process.exit();
+}

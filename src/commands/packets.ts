@@ -103,10 +103,7 @@ function jsonSink(
         out.length = 0;
       }
     },
-    async flush() {
-      await writer.bytes(out.bytes.subarray(0, out.length));
-      out.length = 0;
-    },
+    flush: () => writer.bytes(out.take()),
   };
 }
 

@@ -82,8 +82,8 @@ const PAGE = 65536;
 const MAX_PAGES = 65536;
 /** Packets walked before they are accounted: what the walk leaves of them stays in the first-level cache. */
 const WALK_AHEAD = 256;
-/** Room that one flow's text may take beyond the buffer that it is begun in. */
-const LINE_ROOM = 1 << 18;
+/** Bytes that one flow's text may have. */
+export const LINE_ROOM = 1 << 18;
 
 let compiled: WebAssembly.Module | null = null;
 function kernelModule(): WebAssembly.Module {
@@ -156,11 +156,11 @@ export class Kernel {
     this.common = sharing.common ?? { memory: this.memory, seeds: this.makeSeeds() };
     this.exports.seed(this.common.seeds);
     this.words = new Int32Array(this.memory.buffer);
-    this.textAt = this.allocate(LINE_ROOM * 2);
+    this.textAt = this.allocate(LINE_ROOM);
     this.batchAt = this.allocate(40);
     this.walkedAt = this.allocate(WALK_AHEAD * this.layout.walkedSize);
     this.words = new Int32Array(this.memory.buffer);
-    this.text = Buffer.from(this.memory.buffer, this.textAt, LINE_ROOM * 2);
+    this.text = Buffer.from(this.memory.buffer, this.textAt, LINE_ROOM);
   }
 
   private makeSeeds(): number {
@@ -382,12 +382,17 @@ export class Kernel {
     return this.text.toString('utf8', 0, this.exports.flowText(id, this.textAt));
   }
 
-  /** All flows as lines of JSON, in pieces that are valid until the next. */
-  *flowLines(): Generator<Uint8Array> {
-    const { exports, text, textAt } = this;
-    for (let id = 0; id < exports.size(); id = exports.nextFlow.value) {
-      const length = exports.flowLines(id, textAt, LINE_ROOM);
-      if (length > 0) yield text.subarray(0, length);
+  /**
+   * All flows as lines of JSON, in pieces.
+   * @param rooms in the kernel's memory, which take turns
+   * @param size bytes from which on a piece is full; a room has space for a line more
+   */
+  *flowLines(rooms: readonly Uint8Array[], size: number): Generator<Uint8Array> {
+    const { exports } = this;
+    for (let id = 0, piece = 0; id < exports.size(); id = exports.nextFlow.value, piece++) {
+      const room = rooms[piece % rooms.length];
+      const length = exports.flowLines(id, room.byteOffset, size);
+      if (length > 0) yield room.subarray(0, length);
     }
   }
 }

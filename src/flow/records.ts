@@ -1,7 +1,7 @@
 /** Flows as the objects that `flows --ndjson` prints; their shape is docs/schema's `flow`. */
 import { FLOW_SORTS, type FlowSort } from '../sorts.ts';
 import type { FlowAccounting } from './accounting.ts';
-import type { Kernel } from './kernel.ts';
+import { type Kernel, LINE_ROOM } from './kernel.ts';
 import { largest } from './largest.ts';
 import type { OptionCountRecord } from './options.ts';
 import { entriesOf, type Share } from './share.ts';
@@ -74,9 +74,8 @@ export interface FlowRecord {
 /** Numbers of flows of one share are below this. */
 const SHARE = 2 ** 32;
 
-/** Room for lines, and for one that is begun at its end. */
+/** Bytes of lines from which on they are written. */
 const LINES = 1 << 18;
-const LONGEST_LINE = 1 << 18;
 const NEWLINE = 10;
 
 /**
@@ -141,23 +140,27 @@ export class FlowRecords {
     return this.kernelOf(id).flowText(id % SHARE);
   }
 
-  /** All flows as lines of JSON, in pieces that are valid until the next. */
+  /** All flows as lines of JSON, in pieces that are valid until the next but one. */
   lines(): Iterable<Uint8Array> {
-    return this.shares.length === 1 ? this.shares[0].kernel.flowLines() : mergedLines(this.shares);
+    const { kernel } = this.shares[0];
+    const rooms = [0, 1].map(() => kernel.allocateBytes(LINES + LINE_ROOM));
+    return this.shares.length === 1 ? kernel.flowLines(rooms, LINES) : mergedLines(this.shares, rooms);
   }
 }
 
-function* mergedLines(shares: readonly Share[]): Generator<Uint8Array> {
-  const bytes = shares[0].kernel.allocateBytes(LINES + LONGEST_LINE);
+function* mergedLines(shares: readonly Share[], rooms: readonly Uint8Array[]): Generator<Uint8Array> {
   let end = 0;
+  let piece = 0;
   for (const { share, id } of entriesOf(shares)) {
     const { exports } = share.kernel;
     if (!exports.isFlow(id)) continue;
-    end += exports.flowText(id, bytes.byteOffset + end);
-    bytes[end++] = NEWLINE;
+    const room = rooms[piece % rooms.length];
+    end += exports.flowText(id, room.byteOffset + end);
+    room[end++] = NEWLINE;
     if (end < LINES) continue;
-    yield bytes.subarray(0, end);
+    yield room.subarray(0, end);
     end = 0;
+    piece++;
   }
-  if (end > 0) yield bytes.subarray(0, end);
+  if (end > 0) yield rooms[piece % rooms.length].subarray(0, end);
 }

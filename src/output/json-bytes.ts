@@ -37,10 +37,21 @@ export class JsonBytes {
   bytes: Uint8Array;
   length = 0;
   private view: DataView;
+  private spare: Uint8Array;
 
   constructor(capacity: number) {
     this.bytes = new Uint8Array(capacity);
     this.view = new DataView(this.bytes.buffer);
+    this.spare = new Uint8Array(capacity);
+  }
+
+  /** Everything so far, which stays what it is until this is called once more; begins anew. */
+  take(): Uint8Array {
+    const taken = this.bytes.subarray(0, this.length);
+    [this.bytes, this.spare] = [this.spare, this.bytes];
+    this.view = new DataView(this.bytes.buffer);
+    this.length = 0;
+    return taken;
   }
 
   /** Makes room for `count` bytes more. */

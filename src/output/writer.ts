@@ -8,6 +8,7 @@ export class TextWriter {
   private readonly stream: Writable;
   private text = '';
   private waiting: Promise<void> | null = null;
+  private written: Promise<void> = Promise.resolve();
 
   private readonly gather: number;
 
@@ -44,15 +45,21 @@ export class TextWriter {
     this.write(lines.slice());
   }
 
-  /** Bytes of whole lines. Their memory may change once this resolves: they are not copied but written and waited for. */
+  /**
+   * Bytes of whole lines, which are not copied: their memory may change once the next call resolves. So the next lines are
+   * made, in other memory, while these are written.
+   */
   async bytes(lines: Uint8Array): Promise<void> {
-    await this.flush();
-    await new Promise<void>((resolve) => this.stream.write(lines, () => resolve()));
+    this.push();
+    const before = this.written;
+    this.written = new Promise((resolve) => this.stream.write(lines, () => resolve()));
+    await before;
   }
 
   /** Hands everything to the stream and waits until it wants more. */
   async flush(): Promise<void> {
     this.push();
+    await this.written;
     if (this.waiting) await this.waiting;
   }
 }
