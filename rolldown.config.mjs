@@ -14,8 +14,23 @@ export default defineConfig({
   },
   platform: 'node',
   // What is not ours is loaded as installed, but for what every run needs.
-  external: ['cap', 'cli-table3', 'fzstd', 'prom-client', 'yaml'],
-  output: { dir: 'dist', format: 'esm', entryFileNames: '[name].js', chunkFileNames: 'src/[name]-[hash].js' },
+  external: ['cap', 'fzstd', 'prom-client', 'yaml'],
+  output: {
+    dir: 'dist',
+    format: 'esm',
+    entryFileNames: '[name].js',
+    chunkFileNames: 'src/[name]-[hash].js',
+    advancedChunks: {
+      groups: [
+        { name: 'command-line', test: /node_modules.commander|package.json|src.(errors|sorts|core.text|live.names)/ },
+        // What nearly every run needs.
+        {
+          name: 'main',
+          test: /dissectors|src.(core|capture.(?!gzip|zstd|lz4|zlib|xxhash|decompress|destination|rotation|pcapng-writer|decap)|flow.(?!worker)|output|errors|sorts|pipeline|registration|plugins.ts|commands.(flows|input|context|live-output))/,
+        },
+      ],
+    },
+  },
   plugins: [
     {
       name: 'kernel',

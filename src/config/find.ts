@@ -1,5 +1,5 @@
 /** Which configuration files there are. Loaded with every run, hence small. */
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
 
@@ -12,6 +12,15 @@ export interface Found {
   readonly by: 'name' | 'directory' | 'user';
 }
 
+/** As `existsSync`, which makes an error of each file that is not there: 3 ms for all of these. */
+function exists(file: string): boolean {
+  try {
+    return statSync(file, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
 /** The user's own, then the working directory's; of several in one place the first. */
 export function findConfigs(env: Readonly<Record<string, string | undefined>>): Found[] {
   // The XDG specification has relative paths ignored.
@@ -20,7 +29,7 @@ export function findConfigs(env: Readonly<Record<string, string | undefined>>): 
   const find = (directory: string, by: Found['by']): Found[] =>
     [...DATA, ...MODULES]
       .map((ending) => path.join(directory, `tunscope.config.${ending}`))
-      .filter((file) => existsSync(file))
+      .filter(exists)
       .slice(0, 1)
       .map((file) => ({ file, by }));
   return [...find(own, 'user'), ...find('', 'directory')];

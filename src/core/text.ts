@@ -11,7 +11,7 @@ const RECENT_SHIFT = 32 - Math.log2(RECENT);
  */
 class RecentTexts {
   private readonly words = new Int32Array(4 * RECENT);
-  private readonly texts: string[] = Array.from({ length: RECENT }, () => '');
+  private readonly texts: string[] = new Array(RECENT).fill('');
 
   /** Text of the address held as words (signed or unsigned), made by `make` unless it is known. */
   of(
