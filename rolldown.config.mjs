@@ -10,6 +10,7 @@ export default defineConfig({
     'bin/tunscope': 'bin/tunscope.ts',
     'src/index': 'src/index.ts',
     'src/worker': 'src/flow/worker.ts',
+    'src/packet-worker': 'src/output/packet-worker.ts',
     'src/cap-child': 'src/live/cap-child.ts',
   },
   platform: 'node',
@@ -26,7 +27,7 @@ export default defineConfig({
         // What nearly every run needs.
         {
           name: 'main',
-          test: /dissectors|src.(core|capture.(?!gzip|zstd|lz4|zlib|xxhash|decompress|destination|rotation|pcapng-writer|decap)|flow.(?!worker)|output|errors|sorts|pipeline|registration|plugins.ts|commands.(flows|input|context|live-output))/,
+          test: /dissectors|src.(core|capture.(?!gzip|zstd|lz4|zlib|xxhash|decompress|destination|rotation|pcapng-writer|decap)|flow.(?!worker)|output.(?!packet-worker|parallel)|errors|sorts|pipeline|registration|plugins.ts|commands.(flows|input|context|live-output))/,
         },
       ],
     },

@@ -117,7 +117,7 @@ function listCommand(program: Command, name: string, summary: string): Command {
 }
 
 function workersOption(): Option {
-  return new Option('--workers <threads>', 'threads to account with; results do not depend on it').argParser(
+  return new Option('--workers <threads>', 'threads to work with; results do not depend on it').argParser(
     (text) => {
       const threads = count(text);
       if (threads === 0) throw new InvalidArgumentError('expected a number above 0');
@@ -192,6 +192,7 @@ function build(context: Context, finish: (status: number) => void): Command {
     .option('-V, --tree', 'the field tree of each packet')
     .option('-x, --hex', 'the bytes of each packet')
     .option('-l, --line-buffered', 'write each packet at once')
+    .addOption(workersOption())
     .option('--tls-keys <file>', 'show HTTP/2 headers inside TLS 1.3: a key log as of SSLKEYLOGFILE')
     .action(async (files, options) =>
       finish(await (await import('../src/commands/packets.ts')).packets(files, options, context)),

@@ -114,15 +114,26 @@ const WORTH_WORKERS = 256 << 20;
 const USEFUL_WORKERS = 4;
 
 /** Threads to account with: what the user says, or as many as files of this size are worth. */
-async function workersFor(
+function workersFor(
   files: readonly string[],
   options: InputOptions,
   plugins: readonly Plugin[],
 ): Promise<number> {
-  // Workers know the built-in protocols only; options are of no concern to them.
-  if (plugins.some(({ protocols = [] }) => protocols.length > 0)) return 1;
-  // Packets are asked whether they match where they are read; flows end in their order.
-  if (options.filter !== undefined || limitsLives(options)) return 1;
+  // Workers know the built-in protocols only; options are of no concern to them. Flows end in their order.
+  const alone = plugins.some(({ protocols = [] }) => protocols.length > 0) || limitsLives(options);
+  return alone ? Promise.resolve(1) : threadsFor(files, options, WORTH_WORKERS);
+}
+
+/**
+ * Threads for packets that are not filtered: whether they match is asked where they are read.
+ * @param worth bytes of capture from which on a second thread is worth its start
+ */
+export async function threadsFor(
+  files: readonly string[],
+  options: InputOptions,
+  worth: number,
+): Promise<number> {
+  if (options.filter !== undefined) return 1;
   if (options.workers !== undefined) return Math.min(options.workers, MAXIMUM_THREADS);
   let bytes = 0;
   for (const file of files)
@@ -130,7 +141,7 @@ async function workersFor(
       ({ size }) => size,
       () => 0,
     );
-  return bytes < WORTH_WORKERS ? 1 : Math.min(availableParallelism(), USEFUL_WORKERS);
+  return bytes < worth ? 1 : Math.min(availableParallelism(), USEFUL_WORKERS);
 }
 
 /** The user wants flows to end before the capture does. */

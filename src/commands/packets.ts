@@ -11,7 +11,7 @@ import { TextWriter } from '../output/writer.ts';
 import type { Packet, PacketSink } from '../pipeline.ts';
 import { type Context, formatOf, type InputOptions, lineWidth } from './context.ts';
 import { packetHeaders } from './decryption.ts';
-import { type Analysis, analyse, prepare, report } from './input.ts';
+import { type Analysis, analyse, prepare, report, threadsFor } from './input.ts';
 
 export interface PacketsOptions extends InputOptions {
   readonly tree?: boolean;
@@ -51,7 +51,7 @@ export async function packets(files: string[], options: PacketsOptions, context:
   const writer = new TextWriter(context.stdout, options.lineBuffered ? 1 : undefined);
   const sink =
     format === 'json' || format === 'ndjson'
-      ? jsonSink(format, analysis, headers, options, writer)
+      ? await jsonSink(format, files, analysis, headers, options, writer)
       : {
           packet: printer(format, analysis, relativeTime, headers, options, context, writer),
           flush: () => writer.flush(),
@@ -80,14 +80,27 @@ const COMMA = 0x2c;
 const NEWLINE = 0x0a;
 const NOTHING: readonly DecryptedRecord[] = [];
 
+/** Bytes of capture from which on a second thread pays: half a second's work. */
+const WORTH_THREADS = 16 << 20;
+
 /** Prints records, a batch's at a time. */
-function jsonSink(
+async function jsonSink(
   format: 'json' | 'ndjson',
-  { dissector, roles }: Analysis,
+  files: readonly string[],
+  { dissector, roles, capture, decryption, output }: Analysis,
   headers: PacketHeaderReader | null,
-  { lineBuffered = false }: PacketsOptions,
+  options: PacketsOptions,
   writer: TextWriter,
-): PacketSink {
+): Promise<PacketSink> {
+  const { lineBuffered = false, plugin = [], decodeAs = [] } = options;
+  // Other threads know what is built in, and see packets in no order; devices want theirs shown at once.
+  const alone = headers || decryption || output || capture.live || lineBuffered || plugin.length > 0;
+  const threads = alone ? 1 : await threadsFor(files, options, WORTH_THREADS);
+  if (threads > 1) {
+    const { ParallelPackets } = await import('../output/parallel-packets.ts');
+    const { interfaces } = capture;
+    return new ParallelPackets(dissector, roles, interfaces, threads, decodeAs, writer, format === 'json');
+  }
   const json = new PacketJson(dissector, roles);
   const { out } = json;
   let separate = false;

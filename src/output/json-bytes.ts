@@ -45,12 +45,19 @@ export class JsonBytes {
     this.spare = new Uint8Array(capacity);
   }
 
+  /** Begins anew, in `bytes` as long as there is room in it. */
+  begin(bytes: Uint8Array): void {
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.length = 0;
+  }
+
   /** Everything so far, which stays what it is until this is called once more; begins anew. */
   take(): Uint8Array {
     const taken = this.bytes.subarray(0, this.length);
-    [this.bytes, this.spare] = [this.spare, this.bytes];
-    this.view = new DataView(this.bytes.buffer);
-    this.length = 0;
+    const { spare } = this;
+    this.spare = this.bytes;
+    this.begin(spare);
     return taken;
   }
 
@@ -97,12 +104,28 @@ export class JsonBytes {
   }
 
   number(value: number): void {
-    // Two kinds of number that are computed with as integers: doubles take twice as long.
-    if (value >= 0 && (value | 0) === value) this.digits(value, 1);
+    // Kinds of number that are computed with as integers, most of them small: doubles take twice as long.
+    if (value >= 0 && value < 1000 && (value | 0) === value) this.small(value);
+    else if (value >= 0 && (value | 0) === value) this.digits(value, 1);
     else if (value > 0 && value >>> 0 === value) {
       this.digits((value / 1e5) | 0, 1);
       this.digits((value % 1e5) | 0, 5);
     } else this.ascii(Number.isFinite(value) ? String(value) : 'null');
+  }
+
+  /** A whole number below 1000. */
+  private small(value: number): void {
+    this.room(3);
+    const { bytes } = this;
+    let at = this.length;
+    // Quotients by 100 and by 10 that are right below 1000 and below 100.
+    const hundreds = (value * 41) >> 12;
+    const rest = value - hundreds * 100;
+    const tens = (rest * 103) >> 10;
+    if (value >= 100) bytes[at++] = ZERO + hundreds;
+    if (value >= 10) bytes[at++] = ZERO + tens;
+    bytes[at++] = ZERO + rest - tens * 10;
+    this.length = at;
   }
 
   /** A whole number below 2^31 with at least `least` digits. */

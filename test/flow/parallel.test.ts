@@ -31,6 +31,8 @@ describe.each([
   ['flows', '--ndjson', '--vni-key', 'none'],
   ['vni', '--ndjson'],
   ['vni', '--json'],
+  ['packets', '--ndjson'],
+  ['packets', '--json', '--count', '5000'],
 ])('%s %s %s %s', (...args) => {
   const command = args.filter((argument) => argument !== undefined);
   it('prints the same with one, two and three threads', () => {
@@ -42,7 +44,7 @@ describe.each([
 
 describe.each(['auto', 'strict'])('fragments, halves and all else in the samples, with %s keys', (vniKey) => {
   const whole = captures.filter((name) => !name.startsWith('damaged')).map(sample);
-  it.each(['flows', 'vni'])('are the same %s', (command) => {
+  it.each(['flows', 'vni', 'packets'])('are the same %s', (command) => {
     const args = [command, '--ndjson', '--vni-key', vniKey, ...whole];
     const expected = output(args, 1);
     for (const workers of [2, 5]) expect(output(args, workers)).toBe(expected);
