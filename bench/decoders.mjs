@@ -64,6 +64,8 @@ async function packets(registry) {
     interface: null,
     length: 0,
     captured: 0,
+    linkType: 1,
+    comment: null,
   };
   const sink = {
     packet: ({ batch, index, layers, outline }) =>
