@@ -1,7 +1,7 @@
 /** `tunscope flows`: conversations inside the tunnels, keyed by VNI. */
 import { UsageError } from '../errors.ts';
 import type { VniKey } from '../flow/accounting.ts';
-import type { FlowEnd } from '../flow/lifetime.ts';
+import type { FlowEnd, FlowEndings } from '../flow/lifetime.ts';
 import { type FlowRecord, FlowRecords } from '../flow/records.ts';
 import { FLOW_CSV, flowColumns } from '../output/flow-table.ts';
 import { writeCsv, writeJson, writeNdjson, writeTable } from '../output/records.ts';
@@ -41,7 +41,7 @@ export async function flows(files: string[], options: FlowsOptions, context: Con
       columns: flowColumns(Number.POSITIVE_INFINITY),
       sorts: { b: 'bytes', p: 'packets', v: 'vni', t: 'retransmissions', f: 'first', l: 'last' },
     }),
-    ended.add,
+    ended,
   );
   await writer.flush();
   if (live.snapshots) return report(analysis, summary, context, false);
@@ -78,7 +78,7 @@ export async function flows(files: string[], options: FlowsOptions, context: Con
 }
 
 /** Flows that end before the capture does: printed, or only counted. */
-class EndedFlows {
+class EndedFlows implements FlowEndings {
   count = 0;
   private readonly analysis: Analysis;
   private readonly writer: TextWriter | null;
@@ -88,10 +88,15 @@ class EndedFlows {
     this.writer = writer;
   }
 
-  readonly add = (id: number, reason: FlowEnd) => {
+  end(id: number, reason: FlowEnd): void {
     this.count++;
     const { accounting } = this.analysis;
     // The record, with one key more.
     this.writer?.line(`${new FlowRecords(accounting!).text(id).slice(0, -1)},"ended":"${reason}"}`);
-  };
+  }
+
+  /** Devices may be silent for long: what is over is shown. */
+  swept(): void {
+    if (this.analysis.capture.live) void this.writer?.flush();
+  }
 }

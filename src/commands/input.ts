@@ -12,7 +12,7 @@ import type { DecryptingCapture } from '../decrypt/decrypting-capture.ts';
 import { Interrupted } from '../errors.ts';
 import type { FieldReader, Filter } from '../filter/index.ts';
 import { FlowAccounting, type VniKey } from '../flow/accounting.ts';
-import { type FlowEnd, MortalFlows } from '../flow/lifetime.ts';
+import { type FlowEndings, MortalFlows } from '../flow/lifetime.ts';
 import { BLOCKS_KEPT, MAXIMUM_THREADS, ParallelAccounting } from '../flow/parallel.ts';
 import { countText } from '../output/units.ts';
 import { type PacketSink, type RunOptions, run, type SummaryRecord } from '../pipeline.ts';
@@ -149,24 +149,29 @@ export function limitsLives({ idle, active, maxFlows }: InputOptions): boolean {
   return idle !== undefined || active !== undefined || maxFlows !== undefined;
 }
 
-/**
- * Accounts the capture's flows with as many threads as `prepare` thought right.
- * @param end told of flows that end before the capture does
- */
+/** Seconds after which a packet of a device has been read, unless it was dropped. */
+const LATE = 2;
+
+/** Accounts the capture's flows with as many threads as `prepare` thought right. */
 export async function account(
   analysis: Analysis,
   options: InputOptions,
   context: Context,
-  end: (id: number, reason: FlowEnd) => void,
+  endings: FlowEndings,
   watch?: RunOptions['progress'],
 ): Promise<{ accounting: FlowAccounting; summary: SummaryRecord }> {
   const accounting = analysis.accounting!;
   const parallel = accounting.own.kernel.sharing.shares > 1;
-  const sink = parallel
-    ? new ParallelAccounting(accounting, options.decodeAs ?? [])
-    : limitsLives(options)
-      ? new MortalFlows(accounting, options, end)
-      : accounting;
+  if (limitsLives(options)) {
+    const mortal = new MortalFlows(accounting, options, endings);
+    const ticks = analysis.capture.live && setInterval(() => mortal.tick(Date.now() / 1000 - LATE), 1000);
+    try {
+      return { accounting, summary: await analyse(analysis, mortal, options, context, watch) };
+    } finally {
+      clearInterval(ticks);
+    }
+  }
+  const sink = parallel ? new ParallelAccounting(accounting, options.decodeAs ?? []) : accounting;
   return { accounting, summary: await analyse(analysis, sink, options, context, watch) };
 }
 

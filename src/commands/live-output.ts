@@ -2,7 +2,7 @@
 import type { LiveControl } from '../capture/capture.ts';
 import { printable, timeText } from '../core/text.ts';
 import { UsageError } from '../errors.ts';
-import type { FlowEnd } from '../flow/lifetime.ts';
+import type { FlowEndings } from '../flow/lifetime.ts';
 import type { Latency } from '../live/backend.ts';
 import type { MetricsServer } from '../live/metrics.ts';
 import type { showView } from '../live-view/screen.ts';
@@ -10,7 +10,7 @@ import type { LiveList, LiveTotals, LiveView } from '../live-view/view.ts';
 import { jsonText } from '../output/json.ts';
 import { TextWriter } from '../output/writer.ts';
 import { type Context, formatOf, type InputOptions } from './context.ts';
-import { type Analysis, account } from './input.ts';
+import { type Analysis, account, limitsLives } from './input.ts';
 
 export interface LiveOutputOptions extends InputOptions {
   /** Seconds between snapshots. */
@@ -63,6 +63,9 @@ export class LiveOutput<R extends object> {
     return output;
   }
 
+  /** Packets of flows when they were last printed. */
+  private readonly told = new Map<number, number>();
+
   private constructor(options: LiveOutputOptions, context: Context) {
     this.options = options;
     this.context = context;
@@ -79,7 +82,7 @@ export class LiveOutput<R extends object> {
       context.stdout.isTTY === true &&
       context.stdin?.isTTY === true &&
       context.env.TERM !== 'dumb';
-    const isWatched = this.shows || this.snapshots || options.metrics !== undefined;
+    const isWatched = this.shows || this.snapshots || options.metrics !== undefined || limitsLives(options);
     this.latency = isWatched ? 'prompt' : 'batch';
   }
 
@@ -95,11 +98,11 @@ export class LiveOutput<R extends object> {
     if (this.covered.length > COVERED) this.covered.shift();
   };
 
-  /** As `account`, printing on the way. `end` is told of flows that end before the capture does. */
+  /** As `account`, printing on the way. */
   async account(
     analysis: Analysis,
     list: () => LiveList<R>,
-    end: (id: number, reason: FlowEnd) => void = () => {},
+    endings: FlowEndings = { end() {} },
   ): ReturnType<typeof account> {
     const { options, context } = this;
     const { live } = analysis.capture;
@@ -112,8 +115,16 @@ export class LiveOutput<R extends object> {
       ends.push(() => metrics.close());
     }
     try {
-      if (ends.length === 0) return await account(analysis, options, context, end);
-      return await account(analysis, options, context, end, (packets, bytes) => {
+      if (ends.length === 0) return await account(analysis, options, context, endings);
+      const told: FlowEndings = {
+        end: (id, reason) => {
+          // Its number is another flow's soon.
+          this.told.delete(id);
+          endings.end(id, reason);
+        },
+        swept: () => endings.swept?.(),
+      };
+      return await account(analysis, options, context, told, (packets, bytes) => {
         this.packets = packets;
         this.bytes = bytes;
       });
@@ -145,7 +156,7 @@ export class LiveOutput<R extends object> {
 
   private startSnapshots(live: LiveControl, list: LiveList<R>): End {
     const writer = new TextWriter(this.context.stdout);
-    const told = new Map<number, number>();
+    const { told } = this;
     let writing: Promise<void> | null = null;
     const write = async () => {
       const rows = list.rows();

@@ -16,6 +16,14 @@ export interface Lifetime {
 
 export type FlowEnd = 'idle' | 'active' | 'evicted';
 
+/** Who is told of flows that end before the capture does. */
+export interface FlowEndings {
+  /** A flow ends, which is still there to be read. */
+  end(id: number, reason: FlowEnd): void;
+  /** All that are over for now have been told. */
+  swept?(): void;
+}
+
 /** Entries looked at in one go: a sweep of a million takes sixteen batches, some milliseconds each. */
 const LOOKS = 1 << 16;
 /** Ended flows handled in one go. */
@@ -30,22 +38,31 @@ export class FlowLifetime {
   evicted = 0;
   private readonly accounting: FlowAccounting;
   private readonly lifetime: Lifetime;
-  private readonly end: (id: number, reason: FlowEnd) => void;
+  private readonly endings: FlowEndings;
   private readonly found: number;
 
-  /** @param end told of each flow that ends, which is still there to be read */
-  constructor(accounting: FlowAccounting, lifetime: Lifetime, end: (id: number, reason: FlowEnd) => void) {
+  constructor(accounting: FlowAccounting, lifetime: Lifetime, endings: FlowEndings) {
     this.accounting = accounting;
     this.lifetime = lifetime;
-    this.end = end;
+    this.endings = endings;
     this.found = accounting.own.kernel.allocate(4 * ROOM);
   }
 
   /** Ends flows whose time is over at `now`, in seconds of the capture's clock; to be called between batches. */
   sweep(now: number): void {
-    const { idle, active, maxFlows } = this.lifetime;
+    this.timeOut(now);
+    this.makeRoom();
+    this.endings.swept?.();
+  }
+
+  private timeOut(now: number): void {
+    const { idle, active } = this.lifetime;
     if (idle !== undefined) this.endBefore(now - idle, 0, LOOKS, 'idle');
     if (active !== undefined) this.endBefore(0, now - active, LOOKS, 'active');
+  }
+
+  private makeRoom(): void {
+    const { maxFlows } = this.lifetime;
     const { exports } = this.accounting.own.kernel;
     if (maxFlows === undefined || exports.liveFlows() <= maxFlows) return;
     const keep = Math.floor(maxFlows * LEFT);
@@ -80,7 +97,7 @@ export class FlowLifetime {
       );
       const ids = kernel.refresh().slice(this.found / 4, this.found / 4 + found);
       for (const id of ids) {
-        this.end(id, reason);
+        this.endings.end(id, reason);
         const other = kernel.exports.otherHalf(id);
         for (const entry of other < 0 ? [id] : [id, other]) {
           ended.vnis.add(own, entry);
@@ -115,9 +132,9 @@ export class MortalFlows implements PacketSink {
   /** Time of the last packet. */
   private now = 0;
 
-  constructor(accounting: FlowAccounting, lifetime: Lifetime, end: (id: number, reason: FlowEnd) => void) {
+  constructor(accounting: FlowAccounting, lifetime: Lifetime, endings: FlowEndings) {
     this.accounting = accounting;
-    this.lifetime = new FlowLifetime(accounting, lifetime, end);
+    this.lifetime = new FlowLifetime(accounting, lifetime, endings);
   }
 
   take(batch: PacketBatch, from: number, to: number, roots: Int32Array, stops: Float64Array): number {
@@ -132,5 +149,10 @@ export class MortalFlows implements PacketSink {
 
   flush(): void {
     this.lifetime.sweep(this.now);
+  }
+
+  /** Ends flows while no packets come. @param now seconds since 1970, by the clock that packets get their times from */
+  tick(now: number): void {
+    this.lifetime.sweep(Math.max(now, this.now));
   }
 }

@@ -31,8 +31,8 @@ interface Timed {
 function run(packets: readonly Timed[], lifetime: Lifetime) {
   const accounting = new FlowAccounting(dissector, roles);
   const ended: (FlowRecord & { reason: FlowEnd | null })[] = [];
-  const life = new FlowLifetime(accounting, lifetime, (id, reason) => {
-    ended.push({ ...new FlowRecords(accounting).record(id), reason });
+  const life = new FlowLifetime(accounting, lifetime, {
+    end: (id, reason) => ended.push({ ...new FlowRecords(accounting).record(id), reason }),
   });
   const layers = new Layers();
   const outline = new Outline();

@@ -176,6 +176,25 @@ describe.skipIf(missing !== null)(`live capture${missing === null ? '' : ` (need
     expect(document(stdout).summary).toMatchObject({ packets: 0, live: { received: 0 } });
   });
 
+  it('ends and prints idle flows while nothing comes', async () => {
+    const run = await capturing([
+      'flows',
+      '--ndjson',
+      '--idle',
+      '1',
+      '-i',
+      'v0',
+      ...inLab,
+      '-f',
+      'udp port 6081',
+    ]);
+    await lab.send(20, { size: 200 });
+    const [line] = (await run.stdout.until(/"ended":"idle"/)).split('\n');
+    expect(JSON.parse(line)).toMatchObject({ type: 'flow', vni: 7, ended: 'idle' });
+    run.child.kill('SIGINT');
+    expect((await run.done).status).toBe(0);
+  });
+
   it('counts what it could not keep up with', async () => {
     // A reader that is stopped, behind a kernel buffer of 1 MiB and a pipe.
     const run = await capturing(['flows', '--json', '-i', 'v0', '--buffer', '1', ...inLab]);
