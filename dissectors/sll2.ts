@@ -11,7 +11,7 @@ import { addressFields, HARDWARE_TYPES, PACKET_TYPES, payload, protocolFields } 
 
 const protocol = protocolFields(0);
 export const interfaceIndex = u32('sll.ifindex', 'Interface index', 4);
-const hardware = u16('sll.hatype', 'Link-layer address type', 8, { values: HARDWARE_TYPES });
+export const hardware = u16('sll.hatype', 'Link-layer address type', 8, { values: HARDWARE_TYPES });
 export const packetType = u8('sll.pkttype', 'Packet type', 10, { values: PACKET_TYPES });
 export const addressLength = u8('sll.halen', 'Link-layer address length', 11);
 export const address = addressFields(12);

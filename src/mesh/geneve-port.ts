@@ -4,14 +4,13 @@
  */
 import { geneve, HEADER } from '../../dissectors/geneve.ts';
 import { definePlugin, defineProtocol, table } from '../core/protocol.ts';
+import { IstioVni } from './istio.ts';
 
 const udpPort = table('udp.port');
 const [[, GENEVE_PORT]] = geneve.on;
 /** Ver 0, no options, no flags, Ethernet. */
 const FIRST_WORD = 0x00006558;
 const ETHERNET_HEADER = 14;
-
-export const IstioVni = { istioin: 1000, istioout: 1001 } as const;
 
 const shim = defineProtocol({
   name: 'istio_geneve',
