@@ -59,7 +59,7 @@ export async function check(files: string[], options: CheckOptions, context: Con
     await writeTables(findings, checker.tunnels(), options, context, writer);
   }
   await writer.flush();
-  const status = report(summary, context, format === 'table' && !options.sarif);
+  const status = report(analysis, summary, context, format === 'table' && !options.sarif);
   const limit = SEVERITIES.indexOf(options.failOn ?? 'error');
   return findings.some(({ severity }) => SEVERITIES.indexOf(severity) <= limit) ? FOUND : status;
 }

@@ -9,7 +9,7 @@ import { recordBegins } from '../../dissectors/tls.ts';
 import * as udpHeader from '../../dissectors/udp.ts';
 import { BoundedMap } from '../check/bounded-map.ts';
 import type { Seen } from '../check/copies.ts';
-import { evidenceOf, type PacketEvidence } from '../check/findings.ts';
+import type { PacketEvidence } from '../check/findings.ts';
 import type { Observer, Scene } from '../check/rule.ts';
 import { layerAddress } from '../core/record.ts';
 import { ipv4WordText } from '../core/text.ts';

@@ -33,7 +33,11 @@ describe('findings', () => {
     const files = [
       ...under(corpus, 'vectors'),
       ...under(corpus, 'vni-collision'),
-      ...under(corpus, 'lab', /^(ambient|esp|frag|geneve|vxlan|craft_(geneve|vxlan)_edge|craft_nested).*\.pcap(ng)?$/),
+      ...under(
+        corpus,
+        'lab',
+        /^(ambient|esp|frag|geneve|vxlan|craft_(geneve|vxlan)_edge|craft_nested).*\.pcap(ng)?$/,
+      ),
       ...under(corpus, 'third-party/overlay/geneve'),
       ...under(corpus, 'third-party/overlay/vxlan'),
     ];

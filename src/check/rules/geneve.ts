@@ -232,7 +232,12 @@ class GeneveObserver implements Observer {
     const { dissector, findings } = this.scene;
     // One finding for all: nearly every sender does it.
     if (checksum.read(view, start) === 0 && below > 0 && layers.protocol(below - 1) === this.ipv4)
-      findings.report(rules.zeroChecksum, 'all', this.packetNow!, () => 'Geneve packets without UDP checksum');
+      findings.report(
+        rules.zeroChecksum,
+        'all',
+        this.packetNow!,
+        () => 'Geneve packets without UDP checksum',
+      );
     const destination = destinationPort.read(view, start);
     const source = sourcePort.read(view, start);
     if (
