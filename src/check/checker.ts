@@ -20,11 +20,12 @@ export class Checker implements PacketSink {
       readonly dissector: Dissector;
       readonly roles: FlowRoles;
       readonly interfaces: readonly CaptureInterface[];
+      readonly takenOff?: Scene['takenOff'] | undefined;
     },
     sets: readonly RuleSet[],
     wanted: (rule: Rule) => boolean = () => true,
   ) {
-    const { dissector, roles, interfaces } = parts;
+    const { dissector, roles, interfaces, takenOff = () => [] } = parts;
     this.scene = {
       dissector,
       roles,
@@ -32,6 +33,7 @@ export class Checker implements PacketSink {
       findings: new Findings(wanted),
       overlay: new Overlay(roles),
       copies: new CopyDetector(roles),
+      takenOff,
     };
     this.observers = sets.filter(({ rules }) => rules.some(wanted)).map((set) => set.observe(this.scene));
     this.protections = new Protections(this.scene);

@@ -19,6 +19,7 @@ export interface FindingRecord {
   count: number;
   text: string;
   evidence: PacketEvidence[];
+  meaning: string;
   help: string;
 }
 
@@ -110,6 +111,7 @@ export class Findings {
         count,
         text,
         evidence,
+        meaning: rule.meaning,
         help: rule.help,
       }));
   }

@@ -56,6 +56,11 @@ export class TunnelWay {
     return `${this.vniText} from ${this.src} to ${this.dst}`;
   }
 
+  /** Copies of traffic of elsewhere: where they are sent from, and how large they are, says nothing of it. */
+  get isMirror(): boolean {
+    return this.protocol === 'erspan';
+  }
+
   get vniText(): string {
     return this.vni < 0 ? this.protocol : `${this.protocol} VNI ${this.vni}`;
   }

@@ -83,6 +83,11 @@ export class Protections {
         seen.inside.add(name);
       }
     }
+    const at = layers.bodyOf(tunnel) - packet.batch.offset[packet.index];
+    for (const taken of this.scene.takenOff(packet.index)) {
+      if (taken.at <= at) isProtected = true;
+      (taken.at <= at ? seen.around : seen.inside).add(taken.name);
+    }
     if (isProtected && !this.scene.overlay.isCopy) seen.protectedPackets++;
     this.application(packet, seen);
   }

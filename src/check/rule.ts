@@ -3,6 +3,7 @@ import type { CaptureInterface } from '../capture/capture.ts';
 import type { Dissector } from '../core/dissector.ts';
 import type { FlowRoles } from '../core/outline.ts';
 import type { Severity } from '../core/protocol.ts';
+import type { TakenOff } from '../decrypt/decrypting-capture.ts';
 import type { Packet } from '../pipeline.ts';
 import type { CopyDetector, Seen } from './copies.ts';
 import type { Findings } from './findings.ts';
@@ -34,6 +35,19 @@ export interface Scene {
   readonly overlay: Overlay;
   /** Whether the packet that is being looked at was seen before, elsewhere or in the same place. */
   readonly copies: CopyDetector;
+  /** Protections that keys took off a packet of the current batch before it was walked. */
+  readonly takenOff: (index: number) => readonly TakenOff[];
+}
+
+/** Of a packet: whether ESP or AH is before layer `before`, or ESP was before keys took it off. */
+export function isWithinIpsec({ dissector, takenOff }: Scene, packet: Packet, before: number): boolean {
+  const { layers, index, batch } = packet;
+  for (let i = 0; i < before; i++) {
+    const { name } = dissector.registry.protocols[layers.protocol(i)];
+    if (name === 'esp' || name === 'ah') return true;
+  }
+  const at = layers.bodyOf(before) - batch.offset[index];
+  return takenOff(index).some((one) => one.name === 'esp' && one.at <= at);
 }
 
 /** Sees every packet in order. Costs next to nothing for packets that it has nothing to say of. */

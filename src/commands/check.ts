@@ -3,6 +3,7 @@ import { Checker } from '../check/checker.ts';
 import type { FindingRecord } from '../check/findings.ts';
 import type { ProtectionRecord } from '../check/protections.ts';
 import type { Rule } from '../check/rule.ts';
+import { wrapped } from '../check/rule-text.ts';
 import { allRules, ruleOf, ruleSets } from '../check/rules/index.ts';
 import { UsageError } from '../errors.ts';
 import { istioPort } from '../mesh/geneve-port.ts';
@@ -32,29 +33,31 @@ const SEVERITIES = ['error', 'warning', 'note'] as const;
 export async function check(files: string[], options: CheckOptions, context: Context): Promise<number> {
   const wanted = wantedRules(options);
   const analysis = await prepare(files, options, { application: false, plugin: istioPort }, context);
-  const { dissector, roles, capture } = analysis;
-  const checker = new Checker({ dissector, roles, interfaces: capture.interfaces }, ruleSets, (rule) =>
-    wanted.has(rule),
+  const { dissector, roles, capture, decryption } = analysis;
+  const takenOff = decryption ? (i: number) => decryption.takenOff(i) : undefined;
+  const checker = new Checker(
+    { dissector, roles, interfaces: capture.interfaces, takenOff },
+    ruleSets,
+    (rule) => wanted.has(rule),
   );
   const summary = await analyse(analysis, checker, options, context);
   const findings = checker.scene.findings.records();
+  const listed = findings.slice(0, options.limit);
   const format = formatOf(options);
   const writer = new TextWriter(context.stdout);
   if (options.sarif) {
     const { sarif } = await import('../check/sarif.ts');
-    writer.line(jsonText(sarif([...wanted], findings)));
+    writer.line(jsonText(sarif([...wanted], listed)));
   } else if (format === 'json') {
-    const [found, tunnels] = [findings, checker.tunnels()].map((records) =>
-      records.map(jsonText).join(',\n'),
-    );
+    const [found, tunnels] = [listed, checker.tunnels()].map((records) => records.map(jsonText).join(',\n'));
     writer.line(
       `{"schema":1,"findings":[\n${found}\n],"tunnels":[\n${tunnels}\n],"summary":${jsonText(summary)}}`,
     );
   } else if (format === 'ndjson') {
-    for (const finding of findings) writer.line(jsonText(finding));
+    for (const finding of listed) writer.line(jsonText(finding));
   } else if (format === 'csv') {
     writer.line(csvHeader(CSV));
-    for (const finding of findings) writer.line(csvLine(CSV, finding));
+    for (const finding of listed) writer.line(csvLine(CSV, finding));
   } else {
     await writeTables(findings, checker.tunnels(), options, context, writer);
   }
@@ -85,6 +88,9 @@ function named(option: string, names: readonly string[]): Rule[] {
     });
 }
 
+/** Characters of a line of a finding: with the other columns, less than 120. */
+const SENTENCE = 68;
+
 export const packetsText = ({ evidence, count }: FindingRecord) => {
   const shown = evidence.slice(0, 3).map(({ packet }) => packet);
   return `${shown.join(', ')}${count > shown.length ? ', ...' : ''}`;
@@ -102,10 +108,10 @@ const CSV: readonly CsvColumn<FindingRecord>[] = [
 
 export const findingColumns: readonly Column<FindingRecord>[] = [
   { heading: 'RULE', rank: 0, cell: ({ rule }) => rule },
-  { heading: 'SEVERITY', rank: 2, cell: ({ severity }) => severity },
-  { heading: 'COUNT', rank: 3, right: true, cell: ({ count }) => countText(count) },
-  { heading: 'PACKETS', rank: 4, cell: packetsText },
-  { heading: 'FINDING', rank: 0, cell: ({ text }) => text },
+  { heading: 'SEVERITY', rank: 3, cell: ({ severity }) => severity },
+  { heading: 'COUNT', rank: 2, right: true, cell: ({ count }) => countText(count) },
+  { heading: 'PACKETS', rank: 1, cell: packetsText },
+  { heading: 'FINDING', rank: 0, cell: ({ text }) => wrapped(text, SENTENCE).join('\n') },
 ];
 
 const tunnelColumns: readonly Column<ProtectionRecord>[] = [

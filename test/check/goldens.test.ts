@@ -40,6 +40,7 @@ describe('findings', () => {
       ),
       ...under(corpus, 'third-party/overlay/geneve'),
       ...under(corpus, 'third-party/overlay/vxlan'),
+      ...under(corpus, 'third-party/overlay/other'),
     ];
     await expect(await findingsOf(files, corpus)).toMatchFileSnapshot('findings-corpus.txt');
   });

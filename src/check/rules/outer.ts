@@ -272,8 +272,8 @@ class OuterObserver implements Observer {
     if (transport < 0 || layers.protocol(transport) !== this.tcp) return;
     const start = layers.start(transport);
     const body = layers.bodyOf(transport);
-    if (body < start + TCP_HEADER) return;
     const way = this.scene.overlay.way(outline.tunnelCount - 1);
+    if (body < start + TCP_HEADER || way.isMirror) return;
     if (layers.limitOf(transport) > body) {
       const segments = this.segments.get(way);
       if (segments) segments.carriesData = true;

@@ -12,8 +12,8 @@ import { BoundedMap } from '../bounded-map.ts';
 import { CopyDetector, Seen } from '../copies.ts';
 import { evidenceOf, type PacketEvidence } from '../findings.ts';
 import { options as optionBytes } from '../geneve-options.ts';
-import { addressBytes, type TunnelWay } from '../overlay.ts';
-import { defineRules, type Observer, type Rule, type RuleSet, type Scene } from '../rule.ts';
+import { addressBytes, type Overlay, type TunnelWay } from '../overlay.ts';
+import { defineRules, isWithinIpsec, type Observer, type Rule, type RuleSet, type Scene } from '../rule.ts';
 
 const rules = defineRules({
   flowPorts: {
@@ -22,9 +22,9 @@ const rules = defineRules({
     title: 'One inner flow under several source ports',
     reference: 'RFC 8926 section 3.3, RFC 7348 section 5',
     evidence:
-      'packets of one inner TCP or UDP flow, in one direction of one tunnel, from different outer UDP ports',
+      'packets of one inner TCP or UDP flow, in one direction of one tunnel, from outer UDP ports that take turns; not from a new port that it keeps to',
     meaning: 'The network may send packets of the flow by different ways, which brings them out of order.',
-    help: 'Let the source port be a hash of the inner flow; Linux draws a new one after TCP timeouts, which is harmless.',
+    help: 'Let the source port be a hash of the inner flow.',
   },
   onePort: {
     id: 'OVL-09',
@@ -50,10 +50,11 @@ const rules = defineRules({
     severity: 'warning',
     title: 'Tunnel over the Internet without encryption in sight',
     reference: 'RFC 8926 section 6.1.1',
-    evidence: 'an outer address that is routable on the Internet, and neither ESP nor AH around the tunnel',
+    evidence:
+      'an outer address that is routable on the Internet, and neither ESP nor AH seen around the tunnel',
     meaning:
-      'What leaves the data centre should be encrypted; everything inside this tunnel can be read and forged on the way.',
-    help: 'Run the tunnel inside IPsec, or check that these addresses are never routed outside.',
+      'What leaves the data centre should be encrypted: unless something that this capture does not show protects the tunnel, it can be read and forged on the way.',
+    help: 'Check whether packets between these addresses leave networks that you trust (inside a cloud they often do not, above all with IPv6); if so, run the tunnel inside IPsec.',
   },
   oneWay: {
     id: 'OVL-12',
@@ -63,7 +64,7 @@ const rules = defineRules({
     evidence:
       'ten or more packets between two endpoints, all of one direction, and none the other way under any VNI',
     meaning: 'The answers are lost, take another way, or were not captured.',
-    help: 'Capture on the other end as well; if it answers there, look at what lies between.',
+    help: 'Expected of traffic mirroring; otherwise capture on the other end as well, and if it answers there, look at what lies between.',
   },
   duplicates: {
     id: 'OVL-13',
@@ -80,16 +81,18 @@ const rules = defineRules({
     severity: 'warning',
     title: 'Inner IP address behind two tunnel endpoints',
     reference: 'RFC 8926 section 4.4.4, RFC 7348 section 4.1',
-    evidence: 'packets from one inner IP address, in one VNI, from two outer source addresses',
-    meaning: 'An address is used twice, a pod has moved, or traffic from outside enters by several gateways.',
-    help: 'If the address belongs to a pod and both endpoints go on sending, one of the two is an impostor or a stale copy.',
+    evidence:
+      'packets from one inner IP address, in one VNI, from two outer source addresses in turn: from the first again after the second; not from addresses of the Internet, which enter by several gateways',
+    meaning: 'The address is used twice, or its packets enter the overlay in two places.',
+    help: 'If the address belongs to a pod, one of the two endpoints has an impostor or a stale copy of it.',
   },
   twoEndsMac: {
     id: 'OVL-15',
     severity: 'note',
     title: 'Inner MAC address behind two tunnel endpoints',
     reference: 'RFC 7348 section 4.1',
-    evidence: 'frames from one inner MAC address, in one VNI, from two outer source addresses',
+    evidence:
+      'frames from one inner MAC address, in one VNI, from two outer source addresses in turn: from the first again after the second',
     meaning:
       'Endpoints that learn where a MAC address is will follow the last packet; virtual routers share one on purpose.',
     help: 'If the address is not that of a virtual router (OVN, Antrea), look for a copied machine or a loop.',
@@ -111,6 +114,21 @@ const MAX_INNER = 65_536;
 const FLOWS_FOR_ENTROPY = 8;
 const PACKETS_FOR_ONE_WAY = 10;
 
+/** Outer source ports of one inner flow. */
+interface FlowPorts {
+  port: number;
+  before: number;
+  changes: number;
+}
+/** Changes that are no longer those of a sender that looks for a better way now and then, as Linux after time-outs. */
+const CHANGES = 8;
+
+/** Where an inner address is, and where it was before that. */
+interface Place {
+  now: string;
+  before: string | null;
+}
+
 /** What source ports tell of one direction of a tunnel. */
 interface Ports {
   readonly way: TunnelWay;
@@ -125,11 +143,9 @@ class OverlayObserver implements Observer {
   private readonly udp: number;
   private readonly ipv4: number;
   private readonly ethernet: number;
-  private readonly esp: number;
-  private readonly ah: number;
-  private readonly flows = new BoundedMap<string, number>(MAX_FLOWS);
+  private readonly flows = new BoundedMap<string, FlowPorts>(MAX_FLOWS);
   private readonly ports = new Map<TunnelWay, Ports>();
-  private readonly ends = new BoundedMap<string, string>(MAX_INNER);
+  private readonly places = new BoundedMap<string, Place>(MAX_INNER);
   /** Per entry of the copy detector: hash of the options that the packet had. */
   private readonly optionHashes = new Int32Array(CopyDetector.slots);
 
@@ -139,16 +155,15 @@ class OverlayObserver implements Observer {
     this.udp = registry.indexOf(udp.name);
     this.ipv4 = registry.indexOf(v4.ipv4.name);
     this.ethernet = registry.indexOf(ethernet.name);
-    this.esp = registry.indexOf('esp');
-    this.ah = registry.indexOf('ah');
   }
 
   packet(packet: Packet, seen: Seen): void {
     const { outline } = packet;
     if (outline.tunnelCount === 0) return;
     const way = this.scene.overlay.way(outline.tunnelCount - 1);
-    this.nested(packet);
     this.global(packet);
+    if (isMirrored(this.scene.overlay, outline.tunnelCount)) return;
+    this.nested(packet);
     if (way.vni >= 0) {
       this.sourcePorts(packet, way);
       this.location(packet, way);
@@ -183,8 +198,7 @@ class OverlayObserver implements Observer {
     const addresses = roles.protocols[protocol].flow!.addresses!;
     const kind = roles.addressKind[protocol];
     if (!addresses.some((field) => isGlobal(batch.view, at + field.at, kind))) return;
-    for (let i = 0; i < outline.tunnelLayer(0); i++)
-      if (layers.protocol(i) === this.esp || layers.protocol(i) === this.ah) return;
+    if (isWithinIpsec(this.scene, packet, outline.tunnelLayer(0))) return;
     findings.report(rules.global, way.text, packet, () => `${way.text}: an address of the Internet`);
   }
 
@@ -211,16 +225,20 @@ class OverlayObserver implements Observer {
     }
     if (port !== state.port) state.several = true;
     if (known === undefined) {
-      this.flows.set(key, port);
+      this.flows.set(key, { port, before: port, changes: 0 });
       state.flows++;
-    } else if (known !== port) {
-      this.flows.set(key, port);
-      findings.report(
-        rules.flowPorts,
-        way.text,
-        packet,
-        () => `${way.text}: source ports ${known} and ${port} for one flow`,
-      );
+    } else if (known.port !== port) {
+      const { port: last, before } = known;
+      known.changes++;
+      known.before = last;
+      known.port = port;
+      if (port === before || known.changes > CHANGES)
+        findings.report(
+          rules.flowPorts,
+          way.text,
+          packet,
+          () => `${way.text}: source ports ${last} and ${port} in turn for one flow`,
+        );
     }
   }
 
@@ -244,7 +262,7 @@ class OverlayObserver implements Observer {
     if (kind !== AddressKind.ipv4 && kind !== AddressKind.ipv6) return;
     const field = roles.protocols[layers.protocol(network)].flow!.addresses![0];
     const at = layers.start(network) + field.at;
-    if (isUnspecific(view, at, kind)) return;
+    if (isUnspecific(view, at, kind) || isGlobal(view, at, kind)) return;
     this.locate(
       packet,
       way,
@@ -257,15 +275,22 @@ class OverlayObserver implements Observer {
   private locate(packet: Packet, way: TunnelWay, rule: Rule, address: string, text: () => string): void {
     // Of packets to one end: that the same address is elsewhere in another cluster of tunnels means nothing.
     const key = `${way.protocol} ${way.vni} ${way.dst} ${address}`;
-    const known = this.ends.get(key);
-    if (known === way.src) return;
-    this.ends.set(key, way.src);
-    if (known === undefined) return;
+    const place = this.places.get(key);
+    if (place === undefined) {
+      this.places.set(key, { now: way.src, before: null });
+      return;
+    }
+    const { now, before } = place;
+    if (now === way.src) return;
+    place.before = now;
+    place.now = way.src;
+    // Once, and for good: it moved.
+    if (before !== way.src) return;
     this.scene.findings.report(
       rule,
       key,
       packet,
-      () => `${way.vniText}: ${text()} is behind ${known} and behind ${way.src}`,
+      () => `${way.vniText}: ${text()} is behind ${now} and behind ${way.src} in turn`,
     );
   }
 
@@ -314,6 +339,7 @@ class OverlayObserver implements Observer {
         );
     const pairs = new Map<string, { way: TunnelWay; packets: number }>();
     for (const way of overlay.ways.values()) {
+      if (way.isMirror) continue;
       const key = `${way.src} ${way.dst}`;
       const pair = pairs.get(key);
       if (pair === undefined) pairs.set(key, { way, packets: way.packets });
@@ -333,6 +359,11 @@ class OverlayObserver implements Observer {
           () => `${packets} tunnel packets from ${way.src} to ${way.dst}, none back`,
         );
   }
+}
+
+function isMirrored(overlay: Overlay, tunnelCount: number): boolean {
+  for (let i = 0; i < tunnelCount; i++) if (overlay.way(i).isMirror) return true;
+  return false;
 }
 
 /** Multicast groups never answer. */

@@ -10,7 +10,7 @@ import { BoundedMap } from '../bounded-map.ts';
 import { Seen } from '../copies.ts';
 import { evidenceOf, type PacketEvidence } from '../findings.ts';
 import { addressBytes } from '../overlay.ts';
-import { defineRules, type Observer, type RuleSet, type Scene } from '../rule.ts';
+import { defineRules, isWithinIpsec, type Observer, type RuleSet, type Scene } from '../rule.ts';
 
 const rules = defineRules({
   gap: {
@@ -28,7 +28,7 @@ const rules = defineRules({
     title: 'Sequence number of a protected packet repeated',
     reference: 'RFC 4303 section 3.4.3, RFC 4302 section 3.4.3, IEEE 802.1AE clause 10.6',
     evidence:
-      'a sequence number that one security association has had, in a packet that is no copy from another place of the capture',
+      'a sequence number that one security association has had in the same place of the capture, among its latest 64; not in packets that a router sends on',
     meaning: 'A packet was replayed or doubled on the way; with anti-replay on, the receiver drops it.',
     help: 'Find out who sends it a second time; a mirror port that copies both directions does it too.',
   },
@@ -55,16 +55,20 @@ class Association {
   /** Bit n of the two words: highest - n was seen. */
   private near = 1;
   private far = 0;
+  /** Where the latest numbers were seen: once more elsewhere, a packet is a copy, however late. */
+  private readonly places = new Int32Array(MEMORY);
   missing = 0;
   readonly gaps: PacketEvidence[] = [];
 
-  constructor(name: string, first: number) {
+  constructor(name: string, first: number, place: number) {
     this.name = name;
     this.highest = first;
+    this.places[first % MEMORY] = place;
   }
 
-  /** Takes a number in; true where it was had before. */
-  take(sequence: number, packet: Packet): boolean {
+  /** Takes a number in; true where it was had before in this place. */
+  take(sequence: number, place: number, packet: Packet): boolean {
+    const slot = sequence % MEMORY;
     const ahead = sequence - this.highest;
     if (ahead > 0) {
       if (ahead > 1) {
@@ -74,6 +78,7 @@ class Association {
       }
       this.shift(ahead);
       this.highest = sequence;
+      this.places[slot] = place;
       return false;
     }
     const back = -ahead;
@@ -81,13 +86,15 @@ class Association {
       // Too long ago to tell, unless it begins anew: the same association after a restart, with what it had forgotten.
       if (sequence > 1) return false;
       this.highest = sequence;
+      this.places[slot] = place;
       this.near = 1;
       this.far = 0;
       return false;
     }
     const bit = 1 << (back & 31);
     const had = ((back < 32 ? this.near : this.far) & bit) !== 0;
-    if (had) return true;
+    if (had) return this.places[slot] === place;
+    this.places[slot] = place;
     if (back < 32) this.near |= bit;
     else this.far |= bit;
     if (this.missing > 0) this.missing--;
@@ -110,7 +117,7 @@ class Association {
 }
 
 interface ClearPair {
-  /** Addresses as in `protectedPairs`. */
+  /** Addresses as in `protectedPairs`, both directions. */
   readonly pair: string;
   readonly text: string;
   packets: number;
@@ -140,17 +147,17 @@ class ProtectionObserver implements Observer {
   packet(packet: Packet, seen: Seen): void {
     const { layers, outline } = packet;
     const whole = layers.partial ? Math.min(layers.ownCount, layers.count - 1) : layers.ownCount;
-    let isProtected = false;
     for (let i = 0; i < whole; i++) {
       const protocol = layers.protocol(i);
       if (protocol === this.esp || protocol === this.ah) {
-        isProtected = true;
-        if (seen !== Seen.copy) this.ipsec(packet, i, protocol === this.esp);
+        // A router on a stick has each packet twice, with another TTL.
+        if (seen !== Seen.copy && seen !== Seen.passing) this.ipsec(packet, i, protocol === this.esp);
       } else if (protocol === this.macsec) {
         this.tagged(packet, i);
       }
     }
-    if (outline.tunnelCount > 0 && !isProtected) this.clear(packet);
+    if (outline.tunnelCount > 0 && !isWithinIpsec(this.scene, packet, outline.tunnelLayer(0)))
+      this.clear(packet);
   }
 
   private ipsec(packet: Packet, layer: number, isEsp: boolean): void {
@@ -166,7 +173,7 @@ class ProtectionObserver implements Observer {
     const pair = addressBytes(roles, layers, view, network);
     const src = () => layerAddress(roles, layers, view, network, 0);
     const dst = () => layerAddress(roles, layers, view, network, 1);
-    this.protectedPairs.set(pair, true);
+    this.protectedPairs.set(unordered(pair), true);
     const name = isEsp ? 'ESP' : 'AH';
     this.sequence(packet, `${name} ${spi} ${pair}`, header.sequence.read(view, start), () => {
       return `${name} from ${src()} to ${dst()}, SPI ${hexNumber(spi, 8)}`;
@@ -197,9 +204,10 @@ class ProtectionObserver implements Observer {
 
   private sequence(packet: Packet, key: string, sequence: number, name: () => string): void {
     const known = this.associations.get(key);
+    const place = this.scene.copies.taps.of(packet);
     if (known === undefined) {
-      this.associations.set(key, new Association(name(), sequence));
-    } else if (known.take(sequence, packet)) {
+      this.associations.set(key, new Association(name(), sequence, place));
+    } else if (known.take(sequence, place, packet)) {
       this.scene.findings.report(
         rules.repeated,
         key,
@@ -214,7 +222,7 @@ class ProtectionObserver implements Observer {
     const { overlay, roles } = this.scene;
     const way = overlay.way(0);
     if (way.vni < 0) return;
-    const pair = addressBytes(roles, layers, batch.view, outline.tunnelNetwork(0));
+    const pair = unordered(addressBytes(roles, layers, batch.view, outline.tunnelNetwork(0)));
     const known = this.clearPairs.get(pair);
     if (known) known.packets++;
     else this.clearPairs.set(pair, { pair, text: way.text, packets: 1, first: evidenceOf(packet) });
@@ -224,10 +232,9 @@ class ProtectionObserver implements Observer {
     const { findings } = this.scene;
     for (const { name, missing, gaps } of this.associations.values())
       if (missing > 0)
-        findings.report(rules.gap, name, gaps, () => `${name}: ${missing} sequence numbers missing`, missing);
+        findings.report(rules.gap, name, gaps, () => `${name}: ${missing} missing in the sequence`, missing);
     for (const { pair, text, packets, first } of this.clearPairs.values()) {
-      const [source, destination] = pair.split(' ');
-      if (!this.protectedPairs.get(pair) && !this.protectedPairs.get(`${destination} ${source}`)) continue;
+      if (!this.protectedPairs.get(pair)) continue;
       findings.report(
         rules.clear,
         pair,
@@ -237,6 +244,10 @@ class ProtectionObserver implements Observer {
       );
     }
   }
+}
+
+function unordered(pair: string): string {
+  return pair.split(' ').sort().join(' ');
 }
 
 export const protectionRules: RuleSet = {
