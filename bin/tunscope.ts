@@ -197,6 +197,24 @@ function build(context: Context, finish: (status: number) => void): Command {
     .action(async (files, options) =>
       finish(await (await import('../src/commands/packets.ts')).packets(files, options, context)),
     );
+  captureCommand(
+    program,
+    'check',
+    'What breaks a rule of the protocols, or works badly, with the packets that show it',
+  )
+    .addOption(
+      new Option('--fail-on <severity>', 'exit with status 3 for findings from this severity on')
+        .choices(['error', 'warning', 'note'])
+        .default('error'),
+    )
+    .option('--rule <id>', 'ask this rule only, or those of a group: GNV-05, IST (repeatable)', collect)
+    .option('--ignore <id>', 'do not ask this rule or group (repeatable)', collect)
+    .addOption(
+      new Option('--sarif', 'findings as SARIF 2.1.0, for CI systems').conflicts(['json', 'ndjson', 'csv']),
+    )
+    .action(async (files, options) =>
+      finish(await (await import('../src/commands/check.ts')).check(files, options, context)),
+    );
   const registered = () => import('../src/commands/registered.ts');
   withPlugins(
     listCommand(program, 'protocols', 'The protocols that are known, and where they are found'),

@@ -19,8 +19,8 @@ const ipProtocol = table('ip.proto');
 const nextHeader = u8('ah.next_header', 'Next header', 0, { values: ipProtocolName });
 const length = u8('ah.length', 'Length', 1, { show: (words) => `${words} (${(words + 2) * 4} bytes)` });
 const reserved = bytes('ah.reserved', 'Reserved', 2, 2);
-const spi = u32('ah.spi', 'AH SPI', 4, { base: 'hex' });
-const sequence = u32('ah.sequence', 'AH Sequence', 8);
+export const spi = u32('ah.spi', 'AH SPI', 4, { base: 'hex' });
+export const sequence = u32('ah.sequence', 'AH Sequence', 8);
 const icv = computed<string>('ah.icv', 'AH ICV', 'bytes');
 
 const HEADER = 12;

@@ -23,7 +23,7 @@ const hardwareType = u16('arp.hw.type', 'Hardware type', 0, { values: { 1: 'Ethe
 const protocolType = u16('arp.proto.type', 'Protocol type', 2, { base: 'hex', values: etherTypeName });
 const hardwareSize = u8('arp.hw.size', 'Hardware size', 4);
 const protocolSize = u8('arp.proto.size', 'Protocol size', 5);
-const opcode = u16('arp.opcode', 'Opcode', 6, {
+export const opcode = u16('arp.opcode', 'Opcode', 6, {
   values: {
     1: 'request',
     2: 'reply',
@@ -33,10 +33,10 @@ const opcode = u16('arp.opcode', 'Opcode', 6, {
     9: 'inverse reply',
   },
 });
-const senderHardware = ether('arp.src.hw_mac', 'Sender MAC address', 8);
-const senderAddress = ipv4('arp.src.proto_ipv4', 'Sender IP address', 14);
+export const senderHardware = ether('arp.src.hw_mac', 'Sender MAC address', 8);
+export const senderAddress = ipv4('arp.src.proto_ipv4', 'Sender IP address', 14);
 const targetHardware = ether('arp.dst.hw_mac', 'Target MAC address', 18);
-const targetAddress = ipv4('arp.dst.proto_ipv4', 'Target IP address', 24);
+export const targetAddress = ipv4('arp.dst.proto_ipv4', 'Target IP address', 24);
 
 const isKnownForm = (view: DataView, start: number) =>
   protocolType.read(view, start) === IPV4 &&

@@ -14,7 +14,7 @@ import { etherTypeName } from './names/ethertypes.ts';
 const etherType = table('ethertype');
 const llc = table('llc');
 
-const destination = ether('eth.dst', 'Destination', 0);
+export const destination = ether('eth.dst', 'Destination', 0);
 export const source = ether('eth.src', 'Source', 6);
 const type = u16('eth.type', 'Type', 12, { base: 'hex', values: etherTypeName });
 const length = u16('eth.len', 'Length', 12);

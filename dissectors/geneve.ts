@@ -21,18 +21,21 @@ import { geneveClassVendor } from './names/geneve-classes.ts';
 
 const etherType = table('ethertype');
 
-const version = u8('geneve.version', 'Version', 0, { mask: 0xc0 });
+export const version = u8('geneve.version', 'Version', 0, { mask: 0xc0 });
 /** Wireshark calls this and every option's length geneve.option.length; two facts need two names. */
-const optionsLength = u8('geneve.options_length', 'Options Length', 0, {
+export const optionsLength = u8('geneve.options_length', 'Options Length', 0, {
   mask: 0x3f,
   scale: 4,
   unit: ' bytes',
 });
-const oam = flag('geneve.flags.oam', 'Operations, Administration and Management Frame', 1, 0x80);
-const critical = flag('geneve.flags.critical', 'Critical Options Present', 1, 0x40);
+export const oam = flag('geneve.flags.oam', 'Operations, Administration and Management Frame', 1, 0x80);
+export const critical = flag('geneve.flags.critical', 'Critical Options Present', 1, 0x40);
 const reservedFlags = u8('geneve.flags.reserved', 'Reserved', 1, { mask: 0x3f });
-const protocolType = u16('geneve.proto_type', 'Protocol Type', 2, { base: 'hex', values: etherTypeName });
-const vni = u24('geneve.vni', 'Virtual Network Identifier (VNI)', 4, { base: 'dechex' });
+export const protocolType = u16('geneve.proto_type', 'Protocol Type', 2, {
+  base: 'hex',
+  values: etherTypeName,
+});
+export const vni = u24('geneve.vni', 'Virtual Network Identifier (VNI)', 4, { base: 'dechex' });
 const reserved = u8('geneve.reserved', 'Reserved', 7);
 
 const optionClass = u16('geneve.option.class', 'Class', 0, { base: 'hex', values: geneveClassVendor });
@@ -41,7 +44,7 @@ const optionCritical = flag('geneve.option.type.critical', 'Critical Option', 2,
 const optionReserved = u8('geneve.option.flags.reserved', 'Reserved', 3, { mask: 0xe0 });
 const optionLength = u8('geneve.option.length', 'Length', 3, { mask: 0x1f, scale: 4, unit: ' bytes' });
 
-const HEADER = 8;
+export const HEADER = 8;
 const OPTION_HEADER = 4;
 const OPTION_TABLE = 'geneve.option';
 

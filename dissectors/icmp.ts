@@ -65,14 +65,14 @@ const CODES: Readonly<Record<number, readonly string[]>> = {
   12: ['Pointer indicates the error', 'Required option missing', 'Bad length'],
 };
 
-const type = u8('icmp.type', 'Type', 0, { values: TYPES });
-const code = u8('icmp.code', 'Code', 1);
+export const type = u8('icmp.type', 'Type', 0, { values: TYPES });
+export const code = u8('icmp.code', 'Code', 1);
 const checksum = u16('icmp.checksum', 'Checksum', 2, { base: 'hex' });
 
 const identifier = u16('icmp.ident', 'Identifier', 4, { base: 'dechex' });
 const sequence = u16('icmp.seq', 'Sequence Number', 6, { base: 'dechex' });
 const quoteLength = u8('icmp.length', 'Length', 5, { show: (words) => `${words * 4} bytes (${words})` });
-const nextHopMtu = u16('icmp.mtu', 'MTU of next hop', 6);
+export const nextHopMtu = u16('icmp.mtu', 'MTU of next hop', 6);
 const pointer = u8('icmp.pointer', 'Pointer', 4);
 const gateway = ipv4('icmp.redir_gw', 'Gateway Address', 4);
 const addressCount = u8('icmp.num_addrs', 'Number of addresses', 4);
@@ -88,7 +88,9 @@ const preference = i32('icmp.pref_level', 'Preference level', 4, { list: true })
 
 const HEADER = 8;
 
-const isUnreachable = (value: number) => value === 3;
+/** Codes of "destination unreachable" that others ask for. */
+export const Unreachable = { type: 3, port: 3, fragmentationNeeded: 4 } as const;
+const isUnreachable = (value: number) => value === Unreachable.type;
 const isEcho = (value: number) => value === 0 || value === 8;
 const isTimestamp = (value: number) => value === 13 || value === 14;
 const isMask = (value: number) => value === 17 || value === 18;
@@ -101,7 +103,6 @@ const isError = (value: number) => value === 3 || value === 4 || value === 5 || 
 const hasQuoteLength = (value: number) => value === 3 || value === 11 || value === 12;
 /** Words that a quote has at least where extensions follow it (RFC 4884 section 3); less is no such length. */
 const EXTENDED_QUOTE = 32;
-const FRAGMENTATION_NEEDED = 4;
 
 function routers(out: Details): void {
   const { view, start, end } = out;
@@ -142,7 +143,7 @@ function details(out: Details): void {
     }
   } else if (isUnreachable(value)) {
     showQuoteLength(out);
-    if (code.read(view, start) === FRAGMENTATION_NEEDED) out.field(nextHopMtu, start);
+    if (code.read(view, start) === Unreachable.fragmentationNeeded) out.field(nextHopMtu, start);
   } else if (value === 5) {
     out.field(gateway, start);
   } else if (value === 9) {
@@ -209,7 +210,7 @@ export const icmp = defineProtocol({
     }
     if (!isError(value)) return name;
     const what = `${name} (${CODES[value]?.[detail] ?? `code ${detail}`})`;
-    if (isUnreachable(value) && detail === FRAGMENTATION_NEEDED)
+    if (isUnreachable(value) && detail === Unreachable.fragmentationNeeded)
       return `${what} MTU=${nextHopMtu.read(view, start)}`;
     if (value === 5) return `${what} to ${ipv4Text(view, start + gateway.at)}`;
     return what;

@@ -18,7 +18,7 @@ import { hexNumber, hexText } from '../src/core/text.ts';
 const etherType = table('ethertype');
 const IPV6 = 0x86dd;
 
-const Type = {
+export const Type = {
   unreachable: 1,
   packetTooBig: 2,
   timeExceeded: 3,
@@ -35,6 +35,9 @@ const Type = {
   redirect: 137,
   listenerReport2: 143,
 } as const;
+
+/** Code of "destination unreachable". */
+export const PORT_UNREACHABLE = 4;
 
 const TYPES: Readonly<Record<number, string>> = {
   1: 'Destination Unreachable',
@@ -112,8 +115,8 @@ const OPTIONS: Readonly<Record<number, string>> = {
   38: 'PREF64 Option',
 };
 
-const type = u8('icmpv6.type', 'Type', 0, { values: TYPES });
-const code = u8('icmpv6.code', 'Code', 1);
+export const type = u8('icmpv6.type', 'Type', 0, { values: TYPES });
+export const code = u8('icmpv6.code', 'Code', 1);
 const checksum = u16('icmpv6.checksum', 'Checksum', 2, { base: 'hex' });
 
 const identifier = u16('icmpv6.echo.identifier', 'Identifier', 4, { base: 'hex' });
@@ -121,7 +124,7 @@ const sequence = u16('icmpv6.echo.sequence_number', 'Sequence', 6);
 const quoteLength = u8('icmpv6.length', 'Length of original datagram', 4, {
   show: (units) => `${units * 8} bytes (${units})`,
 });
-const mtu = u32('icmpv6.mtu', 'MTU', 4);
+export const mtu = u32('icmpv6.mtu', 'MTU', 4);
 const pointer = u32('icmpv6.pointer', 'Pointer', 4);
 
 const hopLimit = u8('icmpv6.nd.ra.cur_hop_limit', 'Cur hop limit', 4);

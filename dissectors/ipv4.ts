@@ -19,24 +19,24 @@ const ipProtocol = table('ip.proto');
 const version = u8('ip.version', 'Version', 0, { mask: 0xf0 });
 export const headerLength = u8('ip.hdr_len', 'Header Length', 0, { mask: 0x0f, scale: 4, unit: ' bytes' });
 const dscp = u8('ip.dsfield.dscp', 'Differentiated Services Codepoint', 1, { mask: 0xfc });
-const ecn = u8('ip.dsfield.ecn', 'Explicit Congestion Notification', 1, {
+export const ecn = u8('ip.dsfield.ecn', 'Explicit Congestion Notification', 1, {
   mask: 0x03,
   values: { 0: 'Not-ECT', 1: 'ECT(1)', 2: 'ECT(0)', 3: 'CE' },
 });
 export const totalLength = u16('ip.len', 'Total Length', 2);
-const identification = u16('ip.id', 'Identification', 4, { base: 'hex' });
+export const identification = u16('ip.id', 'Identification', 4, { base: 'hex' });
 const reservedBit = flag('ip.flags.rb', 'Reserved bit', 6, 0x8000, 2);
-const dontFragment = flag('ip.flags.df', "Don't fragment", 6, 0x4000, 2);
-const moreFragments = flag('ip.flags.mf', 'More fragments', 6, 0x2000, 2);
+export const dontFragment = flag('ip.flags.df', "Don't fragment", 6, 0x4000, 2);
+export const moreFragments = flag('ip.flags.mf', 'More fragments', 6, 0x2000, 2);
 /** In units of eight bytes, as on the wire. */
-const fragmentOffset = u16('ip.frag_offset', 'Fragment Offset', 6, {
+export const fragmentOffset = u16('ip.frag_offset', 'Fragment Offset', 6, {
   mask: 0x1fff,
   show: (units) => `${units * 8} bytes (${units})`,
 });
-const timeToLive = u8('ip.ttl', 'Time to Live', 8);
+export const timeToLive = u8('ip.ttl', 'Time to Live', 8);
 export const protocol = u8('ip.proto', 'Protocol', 9, { values: ipProtocolName });
 export const checksum = u16('ip.checksum', 'Header Checksum', 10, { base: 'hex' });
-const source = ipv4Field('ip.src', 'Source Address', 12);
+export const source = ipv4Field('ip.src', 'Source Address', 12);
 export const destination = ipv4Field('ip.dst', 'Destination Address', 16);
 
 const optionType = computed<number>('ip.opt.type', 'Type', 'uint', { list: true });

@@ -22,15 +22,15 @@ const NO_NEXT_HEADER = 59;
 const version = u8('ipv6.version', 'Version', 0, { mask: 0xf0 });
 const trafficClass = u32('ipv6.tclass', 'Traffic Class', 0, { mask: 0x0ff00000, base: 'hex' });
 const dscp = u32('ipv6.tclass.dscp', 'Differentiated Services Codepoint', 0, { mask: 0x0fc00000 });
-const ecn = u32('ipv6.tclass.ecn', 'Explicit Congestion Notification', 0, {
+export const ecn = u32('ipv6.tclass.ecn', 'Explicit Congestion Notification', 0, {
   mask: 0x00300000,
   values: { 0: 'Not-ECT', 1: 'ECT(1)', 2: 'ECT(0)', 3: 'CE' },
 });
 const flowLabel = u32('ipv6.flow', 'Flow Label', 0, { mask: 0x000fffff, base: 'hex' });
 export const payloadLength = u16('ipv6.plen', 'Payload Length', 4);
 export const next = u8('ipv6.nxt', 'Next Header', 6, { values: ipProtocolName });
-const hopLimit = u8('ipv6.hlim', 'Hop Limit', 7);
-const source = ipv6Field('ipv6.src', 'Source Address', 8);
+export const hopLimit = u8('ipv6.hlim', 'Hop Limit', 7);
+export const source = ipv6Field('ipv6.src', 'Source Address', 8);
 export const destination = ipv6Field('ipv6.dst', 'Destination Address', 24);
 
 /** Names the payload of an IPv6 or extension header; 59 means that there is none (RFC 8200 section 4.7). */

@@ -80,10 +80,10 @@ export function payload(layers: Layers, hardware: number, protocol: number): voi
   else layers.next(isEtherType(protocol) ? etherType : linuxType, protocol);
 }
 
-const packetType = u16('sll.pkttype', 'Packet type', 0, { values: PACKET_TYPES });
-const hardware = u16('sll.hatype', 'Link-layer address type', 2, { values: HARDWARE_TYPES });
-const addressLength = u16('sll.halen', 'Link-layer address length', 4);
-const address = addressFields(6);
+export const packetType = u16('sll.pkttype', 'Packet type', 0, { values: PACKET_TYPES });
+export const hardware = u16('sll.hatype', 'Link-layer address type', 2, { values: HARDWARE_TYPES });
+export const addressLength = u16('sll.halen', 'Link-layer address length', 4);
+export const address = addressFields(6);
 const protocol = protocolFields(14);
 
 export const sll = defineProtocol({

@@ -10,11 +10,11 @@ import { defineProtocol, table } from '../src/core/protocol.ts';
 import { addressFields, HARDWARE_TYPES, PACKET_TYPES, payload, protocolFields } from './sll.ts';
 
 const protocol = protocolFields(0);
-const interfaceIndex = u32('sll.ifindex', 'Interface index', 4);
-const hardware = u16('sll.hatype', 'Link-layer address type', 8, { values: HARDWARE_TYPES });
-const packetType = u8('sll.pkttype', 'Packet type', 10, { values: PACKET_TYPES });
-const addressLength = u8('sll.halen', 'Link-layer address length', 11);
-const address = addressFields(12);
+export const interfaceIndex = u32('sll.ifindex', 'Interface index', 4);
+export const hardware = u16('sll.hatype', 'Link-layer address type', 8, { values: HARDWARE_TYPES });
+export const packetType = u8('sll.pkttype', 'Packet type', 10, { values: PACKET_TYPES });
+export const addressLength = u8('sll.halen', 'Link-layer address length', 11);
+export const address = addressFields(12);
 
 export const sll2 = defineProtocol({
   name: 'sll2',

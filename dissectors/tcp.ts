@@ -22,8 +22,8 @@ import { hexText } from '../src/core/text.ts';
 
 const tcpPort = table('tcp.port');
 
-const sourcePort = u16('tcp.srcport', 'Source Port', 0);
-const destinationPort = u16('tcp.dstport', 'Destination Port', 2);
+export const sourcePort = u16('tcp.srcport', 'Source Port', 0);
+export const destinationPort = u16('tcp.dstport', 'Destination Port', 2);
 /** As on the wire, not counted from the connection's first. */
 export const sequence = u32('tcp.seq_raw', 'Sequence Number (raw)', 4);
 /** As on the wire, not counted from the connection's first. */
@@ -33,7 +33,7 @@ export const headerLength = u8('tcp.hdr_len', 'Header Length', 12, { mask: 0xf0,
 export const flags = u16('tcp.flags', 'Flags', 12, { mask: 0x0fff, base: 'hex' });
 /** Before scaling. */
 export const window = u16('tcp.window_size_value', 'Window', 14);
-const checksum = u16('tcp.checksum', 'Checksum', 16, { base: 'hex' });
+export const checksum = u16('tcp.checksum', 'Checksum', 16, { base: 'hex' });
 const urgentPointer = u16('tcp.urgent_pointer', 'Urgent Pointer', 18);
 
 /** Bits of `flags`. */
@@ -66,9 +66,9 @@ const flagBit = (name: string, label: string, bit: number) => flag(`tcp.flags.${
 const payloadLength = computed<number>('tcp.len', 'TCP Segment Len', 'uint');
 
 // Fields of options lie relative to the option's kind byte, those of SACK blocks relative to the block.
-const optionKind = u8('tcp.option_kind', 'Kind', 0, { list: true });
-const optionLength = u8('tcp.option_len', 'Length', 1, { list: true });
-const maximumSegmentSize = u16('tcp.options.mss_val', 'MSS Value', 2);
+export const optionKind = u8('tcp.option_kind', 'Kind', 0, { list: true });
+export const optionLength = u8('tcp.option_len', 'Length', 1, { list: true });
+export const maximumSegmentSize = u16('tcp.options.mss_val', 'MSS Value', 2);
 const windowScale = u8('tcp.options.wscale.shift', 'Shift count', 2);
 const sackLeft = u32('tcp.options.sack_le', 'TCP SACK Left Edge', 0, { list: true });
 const sackRight = u32('tcp.options.sack_re', 'TCP SACK Right Edge', 4, { list: true });
@@ -189,7 +189,7 @@ const OPTIONS: Readonly<Record<number, OptionShape>> = {
   },
 };
 
-const HEADER = 20;
+export const HEADER = 20;
 const END_OF_LIST = 0;
 const NO_OPERATION = 1;
 

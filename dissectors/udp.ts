@@ -9,10 +9,10 @@ import { defineProtocol, table } from '../src/core/protocol.ts';
 
 const udpPort = table('udp.port');
 
-const sourcePort = u16('udp.srcport', 'Source Port', 0);
-const destinationPort = u16('udp.dstport', 'Destination Port', 2);
-const length = u16('udp.length', 'Length', 4);
-const checksum = u16('udp.checksum', 'Checksum', 6, { base: 'hex' });
+export const sourcePort = u16('udp.srcport', 'Source Port', 0);
+export const destinationPort = u16('udp.dstport', 'Destination Port', 2);
+export const length = u16('udp.length', 'Length', 4);
+export const checksum = u16('udp.checksum', 'Checksum', 6, { base: 'hex' });
 
 export const udp = defineProtocol({
   name: 'udp',

@@ -17,7 +17,7 @@ const HEADER = 8;
 
 const flags = u16('vxlan.flags', 'Flags', 0, { base: 'hex' });
 const policy = flag('vxlan.flag_g', 'GBP Extension', 0, 0x8000, 2);
-const instance = flag('vxlan.flag_i', 'VXLAN Network ID (VNI)', 0, 0x0800, 2);
+export const instance = flag('vxlan.flag_i', 'VXLAN Network ID (VNI)', 0, 0x0800, 2);
 const dontLearn = flag('vxlan.flag_d', "Don't Learn", 0, 0x0040, 2);
 const applied = flag('vxlan.flag_a', 'Policy Applied', 0, 0x0008, 2);
 const reservedFlags = u16('vxlan.flags_reserved', 'Reserved(R)', 0, {
@@ -25,7 +25,7 @@ const reservedFlags = u16('vxlan.flags_reserved', 'Reserved(R)', 0, {
   show: (bits) => `0x${bits.toString(16)}`,
 });
 const group = u16('vxlan.gbp', 'Group Policy ID', 2);
-const vni = u24('vxlan.vni', 'VXLAN Network Identifier (VNI)', 4);
+export const vni = u24('vxlan.vni', 'VXLAN Network Identifier (VNI)', 4);
 const reserved = u8('vxlan.reserved8', 'Reserved', 7);
 
 function details(out: Details): void {

@@ -14,6 +14,7 @@ const all = [
   'l2-l3',
   'dns-tls',
   'sealed',
+  'overlay-health',
   'damaged',
   'plugins',
 ];

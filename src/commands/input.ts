@@ -42,7 +42,13 @@ export interface Analysis {
 export async function prepare(
   files: readonly string[],
   options: InputOptions,
-  walk: { application: boolean; account?: VniKey; fields?: readonly string[]; silent?: boolean },
+  walk: {
+    application: boolean;
+    account?: VniKey;
+    fields?: readonly string[];
+    silent?: boolean;
+    plugin?: Plugin;
+  },
   context: Context,
   live: LiveWishes = {},
 ): Promise<Analysis> {
@@ -54,6 +60,7 @@ export async function prepare(
   await writing?.checkWrite(files, options, walk.silent === true, context);
   const plugins = await pluginsOf(options.plugin);
   const registry = buildRegistry(options.decodeAs ?? [], plugins);
+  if (walk.plugin) registry.add(walk.plugin);
   const roles = new FlowRoles(registry);
   const { filter, readers } = await naming(options.filter, walk.fields ?? [], registry, roles);
   const dissector = new Dissector(registry, {

@@ -19,6 +19,13 @@ const ETHER_TYPE = 2;
 /** SPIs without a given SA that are named. */
 const MAX_NAMED = 4;
 
+/** A protection that a packet had, and the byte of its frame where what was inside begins now. */
+export interface TakenOff {
+  readonly name: 'esp' | 'macsec';
+  readonly at: number;
+}
+const NOTHING: readonly TakenOff[] = [];
+
 /** Packets of one kind of protection, by what became of them. */
 class Outcome {
   opened = 0;
@@ -51,6 +58,8 @@ export class DecryptingCapture implements Capture {
   private readonly udp: number;
   private readonly layers = new Layers();
   private readonly roots: number[] = [];
+  /** By index in the current batch. */
+  private readonly opened = new Map<number, TakenOff[]>();
 
   constructor(
     capture: Capture,
@@ -108,6 +117,17 @@ export class DecryptingCapture implements Capture {
     }
   }
 
+  /** What packet `i` of the current batch was protected by, as far as it was opened; outermost first. */
+  takenOff(i: number): readonly TakenOff[] {
+    return this.opened.get(i) ?? NOTHING;
+  }
+
+  private note(i: number, name: TakenOff['name'], at: number): void {
+    const known = this.opened.get(i);
+    if (known) known.push({ name, at });
+    else this.opened.set(i, [{ name, at }]);
+  }
+
   /** What the user should know: keys that do not fit, packets that stayed closed. One sentence each. */
   remarks(): string[] {
     const remarks: string[] = [];
@@ -158,6 +178,7 @@ export class DecryptingCapture implements Capture {
   private decrypt(batch: PacketBatch): void {
     const { dissector, layers, roots, espIndex, macsecIndex } = this;
     const { interfaces } = this.capture;
+    this.opened.clear();
     while (roots.length < interfaces.length) roots.push(dissector.root(interfaces[roots.length].linkType));
     for (let i = 0; i < batch.count; i++) {
       for (let depth = 0; depth < MAX_DEPTH; depth++) {
@@ -228,6 +249,7 @@ export class DecryptingCapture implements Capture {
     for (let layer = last - 1; layer > network; layer--)
       if (layers.protocol(layer) === this.udp) replaced = layer;
     const at = layers.start(replaced);
+    this.note(i, 'esp', at - batch.offset[i]);
     replace(batch, i, at, payload);
     // Every header between IP and ESP begins with the type of the next one (RFC 8200 section 4, RFC 4302 section 2.1).
     const typed = replaced - 1;
@@ -268,6 +290,7 @@ export class DecryptingCapture implements Capture {
       outcome.opened++;
       // What was encrypted begins with an EtherType, which takes the place of MACsec's own.
       const at = tag - ETHER_TYPE;
+      this.note(i, 'macsec', at - batch.offset[i]);
       replace(batch, i, at, plain);
       return true;
     }

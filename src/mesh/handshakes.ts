@@ -1,0 +1,144 @@
+/** How TCP connections begin: SYNs and their answers, in tunnels and bare, and who sends them under whose address. */
+import { ethernet, source as sourceMac } from '../../dissectors/ethernet.ts';
+import * as v1 from '../../dissectors/sll.ts';
+import * as v2 from '../../dissectors/sll2.ts';
+import { sequence, TcpFlag } from '../../dissectors/tcp.ts';
+import { BoundedMap } from '../check/bounded-map.ts';
+import { Seen } from '../check/copies.ts';
+import { evidenceOf, type PacketEvidence } from '../check/findings.ts';
+import type { Scene } from '../check/rule.ts';
+import { layerAddress, layerPort } from '../core/record.ts';
+import type { Packet } from '../pipeline.ts';
+
+const MAX_HANDSHAKES = 16_384;
+const MAX_EVIDENCE = 6;
+const MAX_PLACES = 16;
+
+/** One attempt to connect, told from others by its first sequence number. */
+export class Handshake {
+  readonly client: string;
+  readonly clientPort: number;
+  readonly server: string;
+  readonly serverPort: number;
+  readonly sequence: number;
+  /** Time of the first SYN. */
+  readonly seconds: number;
+  /** SYNs that are no copies of each other. */
+  syns = 0;
+  /** VNIs under which SYNs were seen, -1 for bare. */
+  readonly vnis = new Set<number>();
+  /** Places where SYNs, and where answers were seen. */
+  readonly synPlaces = new Set<number>();
+  readonly answerPlaces = new Set<number>();
+  answers = 0;
+  /** SYNs after the first answer. */
+  synsAfterAnswer = 0;
+  refused = 0;
+  /** On a loopback device. */
+  onLoopback = false;
+  readonly evidence: PacketEvidence[] = [];
+  readonly answerEvidence: PacketEvidence[] = [];
+
+  constructor(
+    client: string,
+    clientPort: number,
+    server: string,
+    serverPort: number,
+    sequence: number,
+    seconds: number,
+  ) {
+    this.client = client;
+    this.clientPort = clientPort;
+    this.server = server;
+    this.serverPort = serverPort;
+    this.sequence = sequence;
+    this.seconds = seconds;
+  }
+
+  get text(): string {
+    return `${endText(this.client, this.clientPort)} > ${endText(this.server, this.serverPort)}`;
+  }
+}
+
+export function endText(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+export class Handshakes {
+  readonly all = new BoundedMap<string, Handshake>(MAX_HANDSHAKES);
+  private readonly scene: Scene;
+  private readonly ethernet: number;
+  private readonly cooked1: number;
+  private readonly cooked2: number;
+
+  constructor(scene: Scene) {
+    this.scene = scene;
+    const { registry } = scene.dissector;
+    this.ethernet = registry.indexOf(ethernet.name);
+    this.cooked1 = registry.indexOf(v1.sll.name);
+    this.cooked2 = registry.indexOf(v2.sll2.name);
+  }
+
+  /** A packet with SYN or RST. The attempt it belongs to; null where it is none that was seen. */
+  packet(packet: Packet, seen: Seen, bits: number, vni: number): Handshake | null {
+    const { layers, outline, batch, index } = packet;
+    const { roles, copies } = this.scene;
+    const { view } = batch;
+    const { transport, network } = outline;
+    const source = layerAddress(roles, layers, view, network, 0)!;
+    const destination = layerAddress(roles, layers, view, network, 1)!;
+    const sourcePort = layerPort(roles, layers, view, transport, 0)!;
+    const destinationPort = layerPort(roles, layers, view, transport, 1)!;
+    const isAnswer = (bits & (TcpFlag.ack | TcpFlag.reset)) !== 0;
+    const place = copies.taps.of(packet);
+    if (isAnswer) {
+      const handshake = this.all.get(`${destination} ${destinationPort} ${source} ${sourcePort}`);
+      if (handshake === undefined) return null;
+      if ((bits & TcpFlag.reset) !== 0) {
+        if (handshake.answers === 0) handshake.refused++;
+      } else if (seen !== Seen.copy && seen !== Seen.passing) {
+        handshake.answers++;
+      }
+      if (handshake.answerPlaces.size < MAX_PLACES) handshake.answerPlaces.add(place);
+      if (handshake.answerEvidence.length < MAX_EVIDENCE) handshake.answerEvidence.push(evidenceOf(packet));
+      return handshake;
+    }
+    const first = sequence.read(view, layers.start(transport));
+    const key = `${source} ${sourcePort} ${destination} ${destinationPort}`;
+    let handshake = this.all.get(key);
+    if (handshake === undefined || handshake.sequence !== first) {
+      handshake = new Handshake(
+        source,
+        sourcePort,
+        destination,
+        destinationPort,
+        first,
+        batch.seconds[index] + batch.nanoseconds[index] / 1e9,
+      );
+      this.all.set(key, handshake);
+    }
+    if (seen !== Seen.copy && seen !== Seen.passing) {
+      handshake.syns++;
+      if (handshake.answers > 0) handshake.synsAfterAnswer++;
+    }
+    handshake.vnis.add(vni);
+    if (handshake.synPlaces.size < MAX_PLACES) handshake.synPlaces.add(place);
+    if (handshake.evidence.length < MAX_EVIDENCE) handshake.evidence.push(evidenceOf(packet));
+    handshake.onLoopback ||= this.isLoopback(packet);
+    return handshake;
+  }
+
+  private isLoopback({ batch: { view }, layers }: Packet): boolean {
+    if (layers.count === 0) return false;
+    const start = layers.start(0);
+    // The loopback device has no MAC address.
+    if (layers.protocol(0) === this.ethernet)
+      return view.getUint32(start + sourceMac.at) === 0 && view.getUint16(start + sourceMac.at + 4) === 0;
+    const root = layers.protocol(0);
+    if (root === this.cooked1) return v1.hardware.read(view, start) === LOOPBACK;
+    return root === this.cooked2 && v2.hardware.read(view, start) === LOOPBACK;
+  }
+}
+
+/** ARPHRD_LOOPBACK of Linux' if_arp.h. */
+const LOOPBACK = 772;
