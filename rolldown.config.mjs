@@ -23,7 +23,10 @@ export default defineConfig({
     chunkFileNames: 'src/[name]-[hash].js',
     advancedChunks: {
       groups: [
-        { name: 'command-line', test: /node_modules.commander|package.json|src.(errors|sorts|core.text|live.names)/ },
+        {
+          name: 'command-line',
+          test: /node_modules.commander|package.json|src.(errors|sorts|core.text|live.names)/,
+        },
         // What nearly every run needs.
         {
           name: 'main',
