@@ -53,6 +53,7 @@ interface Exports {
   isFlow(flow: number): number;
   flows(): number;
   liveFlows(): number;
+  sumsOf(id: number, to: number): void;
   isOutOfOrder(): number;
   findTimedOut(idle: number, active: number, looks: number, to: number, room: number): number;
   remove(flow: number): void;
@@ -125,6 +126,7 @@ export class Kernel {
   /** Names of tunnels that the kernel has been given. */
   private named = -1;
   private readonly batchAt: number;
+  private readonly sums: Float64Array;
   private readonly walkedAt: number;
   /** Packets of the batch that have been walked and wait at `walkedAt`. */
   private walkedFrom = 0;
@@ -158,6 +160,8 @@ export class Kernel {
     this.words = new Int32Array(this.memory.buffer);
     this.textAt = this.allocate(LINE_ROOM);
     this.batchAt = this.allocate(40);
+    const sumsAt = this.allocate(48);
+    this.sums = new Float64Array(this.memory.buffer, sumsAt, 6);
     this.walkedAt = this.allocate(WALK_AHEAD * this.layout.walkedSize);
     this.words = new Int32Array(this.memory.buffer);
     this.text = Buffer.from(this.memory.buffer, this.textAt, LINE_ROOM);
@@ -375,6 +379,12 @@ export class Kernel {
     const at = this.exports.flow(id) >>> 0;
     const { flowOptionSet, flowOptionPackets } = this.layout;
     return [this.words[(at + flowOptionSet) / 4], this.words[(at + flowOptionPackets) / 4] >>> 0];
+  }
+
+  /** Packets, inner frames' bytes and whole frames' bytes of both directions of flow `id`; valid until the next call. */
+  sumsOf(id: number): Float64Array {
+    this.exports.sumsOf(id, this.sums.byteOffset);
+    return this.sums;
   }
 
   /** Flow `id` as a line of JSON. */

@@ -9,10 +9,6 @@ import { entriesOf, type Share } from './share.ts';
 
 type Time = readonly [seconds: number, nanoseconds: number];
 
-function before(a: Time, b: Time): boolean {
-  return a[0] < b[0] || (a[0] === b[0] && a[1] < b[1]);
-}
-
 export interface VniRecord {
   type: 'vni';
   schema: 1;
@@ -32,6 +28,29 @@ export interface VniRecord {
   meaning: string | null;
 }
 
+type EndpointPair = [string | null, string | null];
+
+/** Texts of tunnel endpoints by share and number: many VNIs have the same. */
+class EndpointPairs {
+  private readonly known = new Map<Share, ({ text: string; pair: EndpointPair } | null)[]>();
+
+  of(share: Share, number: number): { text: string; pair: EndpointPair } | null {
+    let pairs = this.known.get(share);
+    if (pairs === undefined) {
+      pairs = [];
+      this.known.set(share, pairs);
+    }
+    let found = pairs[number];
+    if (found === undefined) {
+      const level = share.endpoints.levels(number).at(-1);
+      const pair = level && ([level.src, level.dst].sort() as EndpointPair);
+      found = pair ? { text: pair.join(' '), pair } : null;
+      pairs[number] = found;
+    }
+    return found;
+  }
+}
+
 class VniSum {
   /** By which endpoints of different VNIs are told apart. */
   readonly number: number;
@@ -42,7 +61,10 @@ class VniSum {
   endpoints = 0;
   /** Numbers of tunnel endpoints, by the share whose numbers they are. */
   private readonly endsByShare = new Map<Share, Set<number>>();
-  readonly protocols = new Map<string, DirectionRecord>();
+  /** By number, `NO_PROTOCOL` for those that are not known. */
+  readonly protocols = new Map<number, DirectionRecord>();
+  private lastProtocol = -1;
+  private lastPortion: DirectionRecord = { packets: 0, bytes: 0 };
   readonly options = new Map<number, number>();
   first: Time = [Number.POSITIVE_INFINITY, 0];
   last: Time = [Number.NEGATIVE_INFINITY, 0];
@@ -68,9 +90,22 @@ class VniSum {
       last: this.last,
     });
     for (const [share, ends] of this.endsByShare) copy.endsByShare.set(share, new Set(ends));
-    for (const [name, portion] of this.protocols) copy.protocols.set(name, { ...portion });
+    for (const [protocol, portion] of this.protocols) copy.protocols.set(protocol, { ...portion });
     for (const [option, packets] of this.options) copy.options.set(option, packets);
     return copy;
+  }
+
+  /** What one protocol has of it: most often the one that was asked for last. */
+  portion(protocol: number): DirectionRecord {
+    if (protocol === this.lastProtocol) return this.lastPortion;
+    let portion = this.protocols.get(protocol);
+    if (portion === undefined) {
+      portion = { packets: 0, bytes: 0 };
+      this.protocols.set(protocol, portion);
+    }
+    this.lastProtocol = protocol;
+    this.lastPortion = portion;
+    return portion;
   }
 
   ends(share: Share): Set<number> {
@@ -82,15 +117,22 @@ class VniSum {
     return ends;
   }
 
+  /** Widens the time span to hold a moment. */
+  reach(seconds: number, nanoseconds: number): void {
+    const { first, last } = this;
+    if (seconds < first[0] || (seconds === first[0] && nanoseconds < first[1]))
+      this.first = [seconds, nanoseconds];
+    if (seconds > last[0] || (seconds === last[0] && nanoseconds > last[1]))
+      this.last = [seconds, nanoseconds];
+  }
+
   /** Pairs of the innermost tunnels' endpoints, in the order of their texts. */
-  tunnelEndpoints(): [string | null, string | null][] {
-    const pairs = new Map<string, [string | null, string | null]>();
-    for (const [{ endpoints }, numbers] of this.endsByShare) {
+  tunnelEndpoints(known: EndpointPairs): EndpointPair[] {
+    const pairs = new Map<string, EndpointPair>();
+    for (const [share, numbers] of this.endsByShare) {
       for (const number of numbers) {
-        const level = endpoints.levels(number).at(-1);
-        if (level === undefined) continue;
-        const pair = [level.src, level.dst].sort() as [string | null, string | null];
-        pairs.set(pair.join(' '), pair);
+        const found = known.of(share, number);
+        if (found !== null) pairs.set(found.text, found.pair);
       }
     }
     return [...pairs.keys()].sort().map((text) => pairs.get(text)!);
@@ -142,12 +184,9 @@ export class VniSums {
     // Its words are read where they lie: a call for each would take most of the time.
     const base = (exports.flow(id) >>> 0) / 4;
     const wordOf = (offset: number) => words[base + offset / 4];
-    const timeOf = (offset: number): Time => [wordOf(offset + 4) >>> 0, wordOf(offset)];
-    const counts = [0, 1].map((direction) => exports.packets(id, direction));
-    if (counts[0] + counts[1] === 0) return;
+    const sums = share.kernel.sumsOf(id);
+    if (sums[0] + sums[3] === 0) return;
     const identity = wordOf(layout.flowIdentity);
-    const protocol = identity & 0xffff;
-    const name = protocol === NO_PROTOCOL ? 'unknown' : this.accounting.registry.protocols[protocol].name;
     const sum = this.sumOf(wordOf(layout.flowPath));
     // Two halves of one conversation are one flow, and can be in one VNI: where outer VNIs differ.
     const other = wordOf(layout.flowOtherHalf) - 1;
@@ -161,24 +200,16 @@ export class VniSums {
       for (let i = 0; i < 3; i++) addresses.key[3 + i] = rest === 0 ? 0 : words[rest + 3 * end + i];
       if (addresses.key[1] !== 0 && this.isNew(addresses)) sum.endpoints++;
     }
-    const first = timeOf(layout.flowFirst);
-    const last = timeOf(layout.flowLast);
-    if (before(first, sum.first)) sum.first = first;
-    if (before(sum.last, last)) sum.last = last;
+    sum.reach(wordOf(layout.flowFirst + 4) >>> 0, wordOf(layout.flowFirst));
+    sum.reach(wordOf(layout.flowLast + 4) >>> 0, wordOf(layout.flowLast));
+    const portion = sum.portion(identity & 0xffff);
+    portion.packets += sums[0] + sums[3];
+    portion.bytes += sums[1] + sums[4];
+    sum.packets += sums[0] + sums[3];
+    sum.bytes += sums[1] + sums[4];
+    sum.outerBytes += sums[2] + sums[5];
     for (let direction = 0; direction < 2; direction++) {
-      const packets = counts[direction];
-      if (packets === 0) continue;
-      const bytes = exports.bytes(id, direction);
-      sum.packets += packets;
-      sum.bytes += bytes;
-      sum.outerBytes += exports.outerBytes(id, direction);
-      const portion = sum.protocols.get(name);
-      if (portion) {
-        portion.packets += packets;
-        portion.bytes += bytes;
-      } else {
-        sum.protocols.set(name, { packets, bytes });
-      }
+      if (sums[3 * direction] === 0) continue;
       const ends = wordOf(layout.flowEndpoints + 4 * direction);
       if (ends > 0) sum.ends(share).add(ends);
     }
@@ -203,6 +234,7 @@ export function vniRecords(accounting: FlowAccounting): VniRecord[] {
   }
 
   const used = [...sums.byName.values()].filter(({ packets }) => packets > 0);
+  const pairs = new EndpointPairs();
   return used.map((sum) => ({
     type: 'vni',
     schema: 1,
@@ -213,10 +245,15 @@ export function vniRecords(accounting: FlowAccounting): VniRecord[] {
     outerBytes: sum.outerBytes,
     flows: sum.flows,
     endpoints: sum.endpoints,
-    tunnelEndpoints: sum.tunnelEndpoints(),
+    tunnelEndpoints: sum.tunnelEndpoints(pairs),
     overhead:
       sum.outerBytes === 0 ? 0 : Math.round(((sum.outerBytes - sum.bytes) / sum.outerBytes) * 1e6) / 1e6,
-    protocols: Object.fromEntries(sum.protocols),
+    protocols: Object.fromEntries(
+      Array.from(sum.protocols, ([protocol, portion]) => [
+        protocol === NO_PROTOCOL ? 'unknown' : accounting.registry.protocols[protocol].name,
+        portion,
+      ]),
+    ),
     options: accounting.own.optionSets.records(sum.options),
     first: timeText(...sum.first),
     last: timeText(...sum.last),

@@ -140,6 +140,17 @@ export function outerBytes(id: u32, direction: u32): f64 {
   return <f64>outerBytesOf(flow(id), direction);
 }
 
+/** Puts packets, inner frames' bytes and whole frames' bytes of both directions of flow `id` at `to`, six doubles. */
+export function sumsOf(id: u32, to: usize): void {
+  const f = flow(id);
+  for (let direction: u32 = 0; direction < 2; direction++) {
+    const at = to + <usize>direction * 24;
+    store<f64>(at, <f64>packetsOf(f, direction));
+    store<f64>(at, <f64>bytesOf(f, direction), 8);
+    store<f64>(at, <f64>outerBytesOf(f, direction), 16);
+  }
+}
+
 /** Widens the time span of flow `id`. */
 export function touchTimes(id: u32, seconds: f64, nanoseconds: u32): void {
   touch(flow(id), timeOf(seconds, nanoseconds));
