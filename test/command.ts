@@ -2,7 +2,7 @@
 import { Writable } from 'node:stream';
 import type { Context, InputOptions } from '../src/commands/context.ts';
 import { type FlowsOptions, flows } from '../src/commands/flows.ts';
-import { packets } from '../src/commands/packets.ts';
+import { type PacketsOptions, packets } from '../src/commands/packets.ts';
 import { vni } from '../src/commands/vni.ts';
 
 export type CommandName = 'flows' | 'vni' | 'packets';
@@ -25,28 +25,35 @@ function collector(): { stream: Writable; text: () => string } {
   return { stream, text: () => Buffer.concat(chunks).toString() };
 }
 
-export async function runCommand(
-  name: CommandName,
-  files: string[],
-  options: InputOptions & Partial<Pick<FlowsOptions, 'by' | 'sort'>> = {},
+/** Runs anything that prints into a context. */
+export async function runWith(
+  command: (context: Context) => Promise<number>,
   /** Makes standard output a terminal. */
   terminal?: { columns: number },
 ): Promise<Output> {
   const stdout = collector();
   const stderr = collector();
-  const context: Context = {
+  const status = await command({
     stdout: terminal ? Object.assign(stdout.stream, { isTTY: true, ...terminal }) : stdout.stream,
     stderr: stderr.stream,
     env: {},
     signal: new AbortController().signal,
-  };
-  const commands = {
-    flows: () => flows(files, { vniKey: 'auto', ...options }, context),
-    vni: () => vni(files, { vniKey: 'auto', ...(options as InputOptions) }, context),
-    packets: () => packets(files, options, context),
-  };
-  const status = await commands[name]();
+  });
   return { status, stdout: stdout.text(), stderr: stderr.text() };
+}
+
+export function runCommand(
+  name: CommandName,
+  files: string[],
+  options: PacketsOptions & Partial<Pick<FlowsOptions, 'by' | 'sort'>> = {},
+  terminal?: { columns: number },
+): Promise<Output> {
+  const commands = {
+    flows: (context: Context) => flows(files, { vniKey: 'auto', ...options }, context),
+    vni: (context: Context) => vni(files, { vniKey: 'auto', ...(options as InputOptions) }, context),
+    packets: (context: Context) => packets(files, options, context),
+  };
+  return runWith(commands[name], terminal);
 }
 
 /** The lines of a text that ends with a line break. */
