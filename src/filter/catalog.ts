@@ -130,9 +130,14 @@ export class Catalog {
   }
 
   /** Names like one that nothing has, the likeliest first. */
-  suggestions(wrong: string): string[] {
-    const dot = wrong.indexOf('.');
-    if (PREFIXES.includes(wrong.slice(0, dot))) return this.suggestions(wrong.slice(dot + 1));
+  suggestions(given: string): string[] {
+    let wrong = given;
+    for (;;) {
+      const dot = wrong.indexOf('.');
+      if (dot < 0 || !PREFIXES.includes(wrong.slice(0, dot))) break;
+      wrong = wrong.slice(dot + 1);
+    }
+    if (wrong.length > LONGEST) return [];
     const most = Math.max(1, wrong.length / 4);
     return this.names()
       .filter((name) => Math.abs(name.length - wrong.length) <= most)
@@ -143,6 +148,9 @@ export class Catalog {
       .map(({ name }) => name);
   }
 }
+
+/** Characters of a name that may be one misspelt: none that there is has half as many. */
+const LONGEST = 128;
 
 /** Wireshark's name for a field at either end: ip.addr for ip.src and ip.dst, udp.port for udp.srcport and udp.dstport. */
 function eitherEnd(source: string, destination: string): string | null {
