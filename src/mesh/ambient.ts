@@ -63,6 +63,8 @@ export class Ambient implements Observer {
   hbone: HboneConnection[] = [];
   /** Time of the last packet, in seconds. */
   lastSeconds = Number.NEGATIVE_INFINITY;
+  /** Packets looked at. */
+  packets = 0;
   private readonly reader: HboneReader;
   private readonly tcp: number;
   private readonly udp: number;
@@ -89,6 +91,7 @@ export class Ambient implements Observer {
   packet(packet: Packet, seen: Seen): void {
     const { layers, outline, batch, index } = packet;
     this.lastSeconds = batch.seconds[index];
+    this.packets++;
     if (layers.quoted >= 0) {
       this.refusal(packet);
       return;

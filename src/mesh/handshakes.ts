@@ -8,11 +8,22 @@ import { Seen } from '../check/copies.ts';
 import { evidenceOf, type PacketEvidence } from '../check/findings.ts';
 import type { Scene } from '../check/rule.ts';
 import { layerAddress, layerPort } from '../core/record.ts';
+import { timeText } from '../core/text.ts';
 import type { Packet } from '../pipeline.ts';
 
 const MAX_HANDSHAKES = 16_384;
 const MAX_EVIDENCE = 6;
 const MAX_PLACES = 16;
+
+/** A SYN at one place: on a device of the capture, bare or under a VNI. */
+export interface Hop {
+  readonly place: string;
+  /** -1 for bare. */
+  readonly vni: number;
+  readonly seconds: number;
+  readonly time: string;
+  readonly evidence: PacketEvidence;
+}
 
 /** One attempt to connect, told from others by its first sequence number. */
 export class Handshake {
@@ -23,6 +34,7 @@ export class Handshake {
   readonly sequence: number;
   /** Time of the first SYN. */
   readonly seconds: number;
+  readonly time: string;
   /** SYNs that are no copies of each other. */
   syns = 0;
   /** VNIs under which SYNs were seen, -1 for bare. */
@@ -31,11 +43,15 @@ export class Handshake {
   readonly synPlaces = new Set<number>();
   readonly answerPlaces = new Set<number>();
   answers = 0;
+  /** Answers that came inside a tunnel. */
+  answersInside = 0;
   /** SYNs after the first answer. */
   synsAfterAnswer = 0;
   refused = 0;
   /** On a loopback device. */
   onLoopback = false;
+  /** Places that the first SYN passed, in the order of the capture. */
+  readonly hops: Hop[] = [];
   readonly evidence: PacketEvidence[] = [];
   readonly answerEvidence: PacketEvidence[] = [];
 
@@ -46,6 +62,7 @@ export class Handshake {
     serverPort: number,
     sequence: number,
     seconds: number,
+    time: string,
   ) {
     this.client = client;
     this.clientPort = clientPort;
@@ -53,6 +70,7 @@ export class Handshake {
     this.serverPort = serverPort;
     this.sequence = sequence;
     this.seconds = seconds;
+    this.time = time;
   }
 
   get text(): string {
@@ -98,6 +116,7 @@ export class Handshakes {
         if (handshake.answers === 0) handshake.refused++;
       } else if (seen !== Seen.copy && seen !== Seen.passing) {
         handshake.answers++;
+        if (vni >= 0) handshake.answersInside++;
       }
       if (handshake.answerPlaces.size < MAX_PLACES) handshake.answerPlaces.add(place);
       if (handshake.answerEvidence.length < MAX_EVIDENCE) handshake.answerEvidence.push(evidenceOf(packet));
@@ -114,6 +133,7 @@ export class Handshakes {
         destinationPort,
         first,
         batch.seconds[index] + batch.nanoseconds[index] / 1e9,
+        timeText(batch.seconds[index], batch.nanoseconds[index]),
       );
       this.all.set(key, handshake);
     }
@@ -122,10 +142,25 @@ export class Handshakes {
       if (handshake.answers > 0) handshake.synsAfterAnswer++;
     }
     handshake.vnis.add(vni);
+    if (handshake.syns <= 1) this.hop(packet, handshake, vni);
     if (handshake.synPlaces.size < MAX_PLACES) handshake.synPlaces.add(place);
     if (handshake.evidence.length < MAX_EVIDENCE) handshake.evidence.push(evidenceOf(packet));
     handshake.onLoopback ||= this.isLoopback(packet);
     return handshake;
+  }
+
+  private hop(packet: Packet, { hops }: Handshake, vni: number): void {
+    if (hops.length >= MAX_PLACES) return;
+    const { batch, index } = packet;
+    const seconds = batch.seconds[index] + batch.nanoseconds[index] / 1e9;
+    const time = timeText(batch.seconds[index], batch.nanoseconds[index]);
+    hops.push({
+      place: this.scene.copies.taps.name(packet),
+      vni,
+      seconds,
+      time,
+      evidence: evidenceOf(packet),
+    });
   }
 
   private isLoopback({ batch: { view }, layers }: Packet): boolean {

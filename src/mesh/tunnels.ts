@@ -44,6 +44,8 @@ export class IstioWay {
   /** ARP between the addresses of the tunnel itself. */
   readonly arpRequests = new Tally();
   readonly arpReplies = new Tally();
+  /** ARP for other addresses: another overlay's. */
+  readonly foreignArp = new Tally();
   readonly syns = new Tally();
   readonly synAcks = new Tally();
   /** TCP without SYN. */
@@ -203,7 +205,7 @@ export class IstioTunnels {
     const kind = arpKind(view, packet.layers.start(layer), way.device);
     if (kind === 'request') way.arpRequests.add(packet);
     else if (kind === 'reply') way.arpReplies.add(packet);
-    else tally(way.foreign, 'ARP for other addresses').add(packet);
+    else way.foreignArp.add(packet);
   }
 
   private segment(packet: Packet, way: IstioWay, view: DataView): void {
