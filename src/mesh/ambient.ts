@@ -169,7 +169,8 @@ export class Ambient implements Observer {
       }
       // The sender's MAC address was drawn at random: addresses like these are not Istio's alone.
       if ((batch.view.getUint8(start + arp.senderHardware.at) & 2) === 0) return;
-      (kind === 'request' ? known.requests : known.replies).add(packet);
+      if (kind === 'request') known.requests.add(packet);
+      else if (kind === 'reply') known.replies.add(packet);
     }
   }
 

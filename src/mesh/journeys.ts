@@ -57,7 +57,8 @@ export interface JourneyRecord {
   client: string;
   /** Where the application wanted to; null where only HBONE was seen. */
   destination: string | null;
-  confidence: number;
+  /** That these connections belong together; null where there is one alone. */
+  confidence: number | null;
   app: LegRecord | null;
   hbone: LegRecord | null;
   connect: ConnectRecord | null;
@@ -211,11 +212,14 @@ class Joiner {
       legRecord(delivery.leg, delivery.sure, 'opened under the address of the client, soon after');
     const client = app?.client ?? connection!.client.address;
     const destination = app ? endText(app.server, app.serverPort) : (stream?.authority ?? null);
-    const joins = [hboneLeg, deliveryLeg].filter((leg) => leg !== null).map((leg) => leg.confidence);
+    const joined = [appLeg, hboneLeg, deliveryLeg].filter((leg) => leg !== null);
     return {
       client,
       destination,
-      confidence: Math.round(joins.reduce((product, one) => product * one, 1) * 100) / 100,
+      confidence:
+        joined.length < 2
+          ? null
+          : Math.round(joined.reduce((product, leg) => product * leg.confidence, 1) * 100) / 100,
       app: appLeg,
       hbone: hboneLeg,
       connect: stream && connectRecord(stream),

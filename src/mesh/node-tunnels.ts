@@ -149,6 +149,6 @@ export function proofOf(tunnels: readonly NodeTunnel[]): Proof {
       pair.length === 0
         ? []
         : [inbound.find(({ ztunnel }) => ztunnel === pair[0].ztunnel)!.firstWay, pair[0].firstWay],
-    hbone: both(inbound.flatMap(({ ways }) => ways.map((way) => way.hboneSyns))),
+    hbone: both(inbound.flatMap(({ ways }) => ways.map((way) => way.hbone))),
   };
 }

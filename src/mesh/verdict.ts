@@ -43,8 +43,8 @@ export function verdictOf(ambient: Ambient, tunnels: readonly NodeTunnel[]): Ver
     const evidence = [...inside, ...open];
     return { mode: 'in-pod', profile: null, confidence: confidenceOf(evidence), evidence };
   }
-  // Frames under these numbers, of whomever: packets are not all handed over by TC programs.
-  const handed = tunnels.length === 0 && devices.length === 0 ? handedOver(ambient) : [];
+  // Bridges and load balancers hand packets over in the same way: without HBONE it says nothing of Istio.
+  const handed = tunnels.length === 0 && devices.length === 0 && open.length > 0 ? handedOver(ambient) : [];
   if (handed.length > 0) {
     const evidence = [...handed, ...open];
     return { mode: 'ebpf', profile: null, confidence: confidenceOf(evidence), evidence };
@@ -85,7 +85,7 @@ function geneveEvidence(tunnels: readonly NodeTunnel[]): MeshEvidence[] {
       packets: both.flatMap((way) => way.packets.evidence.slice(0, 1)),
       weight: 0.7,
     });
-  evidence.push(...piece('hbone-in-1000', 0.7, hbone, 'SYNs to TCP port 15008 in VNI 1000'));
+  evidence.push(...piece('hbone-in-1000', 0.7, hbone, 'TCP port 15008 in VNI 1000'));
   return evidence;
 }
 

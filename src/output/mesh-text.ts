@@ -46,7 +46,12 @@ const journeyColumns: readonly Column<JourneyRecord>[] = [
         : `${connect.authority === destination ? '' : `${connect.authority} `}${connect.status ?? 'unanswered'}`,
   },
   { heading: 'DELIVERED TO', rank: 3, cell: ({ delivery }) => delivery?.connection.split(' > ')[1] ?? '' },
-  { heading: 'SURE', rank: 4, right: true, cell: ({ confidence }) => percentText(confidence) },
+  {
+    heading: 'SURE',
+    rank: 4,
+    right: true,
+    cell: ({ confidence }) => (confidence === null ? '' : percentText(confidence)),
+  },
 ];
 
 /** Evidence as 'file.pcap 3, 7'. */
