@@ -184,6 +184,8 @@ class Joiner {
     const server = connection?.server.address;
     if (server === undefined || connection === null) return null;
     const from = stream?.request ? timeOf(stream.request) : startOf(connection, hbone);
+    // ztunnel answers CONNECT when it has its connection to the application.
+    const until = stream?.response ? timeOf(stream.response) : from + WINDOW;
     const port = portOf(stream?.authority) ?? (app && !app.onLoopback ? app.serverPort : null);
     const near = (this.byClient.get(connection.client.address) ?? []).filter(
       (one) =>
@@ -192,7 +194,7 @@ class Joiner {
         one.serverPort !== HBONE_PORT &&
         (port === null || one.serverPort === port) &&
         one.seconds >= from &&
-        one.seconds <= from + WINDOW &&
+        one.seconds <= until &&
         !one.vnis.has(IstioVni.istioout) &&
         !this.takenDeliveries.has(one),
     );

@@ -190,7 +190,7 @@ function legLines(name: string, leg: LegRecord | null, places: readonly Place[],
     const text =
       hop === null
         ? `${place.padEnd(12)} not seen`
-        : `${place.padEnd(12)} ${printable(hop.place).padEnd(14)} ${sinceText(hop).padStart(10)}  ${packetsText([hop.evidence])}`;
+        : `${place.padEnd(12)} ${deviceText(hop).padEnd(10)} ${sinceText(hop).padStart(11)}  ${printable(packetsText([hop.evidence]))}`;
     lines.push(`  |   ${text.length > width - 6 ? `${text.slice(0, width - 7)}~` : text}`);
   }
   return [...lines, '  v'];
@@ -199,6 +199,13 @@ function legLines(name: string, leg: LegRecord | null, places: readonly Place[],
 /** What was seen in the order of its time, what was not behind it. */
 function order([, hop]: readonly [string, HopRecord | null]): number {
   return hop === null ? 1 : 0;
+}
+
+/** The device alone: the packet's file is named beside it. */
+function deviceText({ place, evidence: { file } }: HopRecord): string {
+  const name = file?.slice(file.lastIndexOf('/') + 1);
+  const device = name !== undefined && place.startsWith(name) ? place.slice(name.length).trim() : place;
+  return printable(device);
 }
 
 function sinceText({ sinceBefore }: HopRecord): string {
