@@ -37,6 +37,8 @@ export class Handshake {
   readonly time: string;
   /** SYNs that are no copies of each other. */
   syns = 0;
+  /** Time of the last of them. */
+  latest = Number.NEGATIVE_INFINITY;
   /** VNIs under which SYNs were seen, -1 for bare. */
   readonly vnis = new Set<number>();
   /** Places where SYNs, and where answers were seen. */
@@ -114,7 +116,7 @@ export class Handshakes {
       if (handshake === undefined) return null;
       if ((bits & TcpFlag.reset) !== 0) {
         if (handshake.answers === 0) handshake.refused++;
-      } else if (seen !== Seen.copy && seen !== Seen.passing) {
+      } else if (isOwn(seen)) {
         handshake.answers++;
         if (vni >= 0) handshake.answersInside++;
       }
@@ -137,8 +139,10 @@ export class Handshakes {
       );
       this.all.set(key, handshake);
     }
-    if (seen !== Seen.copy && seen !== Seen.passing) {
+    const now = batch.seconds[index] + batch.nanoseconds[index] / 1e9;
+    if (handshake.syns === 0 || (isOwn(seen) && now - handshake.latest >= SHORTEST_TIMEOUT)) {
       handshake.syns++;
+      handshake.latest = now;
       if (handshake.answers > 0) handshake.synsAfterAnswer++;
     }
     handshake.vnis.add(vni);
@@ -173,6 +177,17 @@ export class Handshakes {
     if (root === this.cooked1) return v1.hardware.read(view, start) === LOOPBACK;
     return root === this.cooked2 && v2.hardware.read(view, start) === LOOPBACK;
   }
+}
+
+/**
+ * Seconds between a SYN and its repetition, at least: the timeout begins at 1 (RFC 6298 section 2). What looks the same
+ * sooner is a copy, even where the capture does not name devices, as version 1 of cooked headers does not.
+ */
+const SHORTEST_TIMEOUT = 0.5;
+
+/** Not seen before on its way. */
+function isOwn(seen: Seen): boolean {
+  return seen !== Seen.copy && seen !== Seen.passing;
 }
 
 /** ARPHRD_LOOPBACK of Linux' if_arp.h. */
