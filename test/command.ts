@@ -31,19 +31,6 @@ export async function runWith(
   /** Makes standard output a terminal. */
   terminal?: { columns: number },
 ): Promise<Output> {
-  const commands = {
-    flows: (context: Context) => flows(files, { vniKey: 'auto', ...options }, context),
-    vni: (context: Context) => vni(files, { vniKey: 'auto', ...(options as InputOptions) }, context),
-    packets: (context: Context) => packets(files, options, context),
-  };
-  return runWith(commands[name], terminal);
-}
-
-/** Runs any command. */
-export async function runWith(
-  command: (context: Context) => Promise<number>,
-  terminal?: { columns: number },
-): Promise<Output> {
   const stdout = collector();
   const stderr = collector();
   const status = await command({

@@ -2,9 +2,9 @@
 import type { PacketEvidence } from '../check/findings.ts';
 import type { ProtectionRecord } from '../check/protections.ts';
 import type { HboneConnection } from '../decrypt/hbone-record.ts';
-import type { Ambient } from './ambient.ts';
+import { type Ambient, hboneEvidence } from './ambient.ts';
 import type { MeshEvidence } from './evidence.ts';
-import type { Handshake } from './handshakes.ts';
+import { endText, type Handshake } from './handshakes.ts';
 import { deviceOf, HBONE_PORT, INBOUND_PORT, IstioVni, OUTBOUND_PORT } from './istio.ts';
 import { type JourneyRecord, journeysOf } from './journeys.ts';
 import { type NodeTunnel, nodeTunnels } from './node-tunnels.ts';
@@ -53,6 +53,27 @@ export interface TunnelFlowRecord {
   evidence: readonly PacketEvidence[];
 }
 
+export interface ZtunnelChange {
+  hostIp: string;
+  from: string;
+  to: string;
+  time: string;
+  packets: readonly PacketEvidence[];
+}
+
+export interface HboneDetails {
+  client: string;
+  server: string;
+  /** As a ztunnel begins: TLS 1.3, ALPN h2, no server name; null where the hello is not there. */
+  hello: boolean | null;
+  keys: HboneConnection['keys'];
+  clientIdentity: string | null;
+  serverIdentity: string | null;
+  streams: number;
+  problems: readonly string[];
+  evidence: PacketEvidence;
+}
+
 export interface MeshRecord {
   type: 'mesh';
   schema: 1;
@@ -64,8 +85,8 @@ export interface MeshRecord {
   pods: { ip: string; seenIn: number[] }[];
   ztunnels: { ip: string; hostIp: string; first: string; last: string; vnis: number[] }[];
   /** Nodes whose ztunnel is another than before, and since when. */
-  changes: { hostIp: string; from: string; to: string; time: string }[];
-  hbone: { connections: number; hello: number; peers: [string, string][]; details: HboneConnection[] };
+  changes: ZtunnelChange[];
+  hbone: { connections: number; hello: number; peers: [string, string][]; details: HboneDetails[] };
   probes: number;
   flows: TunnelFlowRecord[];
   journeys: JourneyRecord[];
@@ -102,7 +123,7 @@ export function meshRecord(ambient: Ambient, protections: readonly ProtectionRec
       connections: ambient.hbone.length,
       hello: ambient.hbone.filter(isHboneHello).length,
       peers: peersOf(ambient.hbone),
-      details: ambient.hbone.slice(0, MAX_LISTED),
+      details: ambient.hbone.slice(0, MAX_LISTED).map(hboneDetails),
     },
     probes: ambient.probes.count,
     flows: isGeneve ? flowsOf(ambient) : [],
@@ -180,11 +201,9 @@ function ztunnelsOf(tunnels: readonly NodeTunnel[]): MeshRecord['ztunnels'] {
 }
 
 /** @param tunnels in the order of their first packets */
-export function changesOf(tunnels: readonly NodeTunnel[]): (MeshRecord['changes'][number] & {
-  packets: readonly PacketEvidence[];
-})[] {
+export function changesOf(tunnels: readonly NodeTunnel[]): ZtunnelChange[] {
   const latest = new Map<string, NodeTunnel>();
-  const changes = new Map<string, ReturnType<typeof changesOf>[number]>();
+  const changes = new Map<string, ZtunnelChange>();
   for (const tunnel of tunnels) {
     const key = `${tunnel.node} ${tunnel.device.vni}`;
     const before = latest.get(key);
@@ -201,6 +220,32 @@ export function changesOf(tunnels: readonly NodeTunnel[]): (MeshRecord['changes'
     });
   }
   return [...changes.values()];
+}
+
+function hboneDetails(connection: HboneConnection): HboneDetails {
+  const {
+    client,
+    server,
+    start,
+    clientHello,
+    keys,
+    clientIdentity,
+    serverIdentity,
+    streams,
+    moreStreams,
+    problems,
+  } = connection;
+  return {
+    client: endText(client.address, client.port),
+    server: endText(server.address, server.port),
+    hello: clientHello === null && start !== 'not-tls' ? null : isHboneHello(connection),
+    keys,
+    clientIdentity,
+    serverIdentity,
+    streams: streams.length + moreStreams,
+    problems,
+    evidence: hboneEvidence(connection),
+  };
 }
 
 function peersOf(connections: readonly HboneConnection[]): [string, string][] {

@@ -36,7 +36,11 @@ describe('journeys', () => {
   });
 
   it('are drawn in 80 columns, with what was not seen', async () => {
-    const { stdout } = await meshOutput([sample('ambient-syn-only.pcapng')], { path: '10.244.1.4' }, 80);
+    const { stdout } = await meshOutput(
+      [sample('ambient-syn-only.pcapng')],
+      { path: '10.244.1.10:46952' },
+      80,
+    );
     const lines = linesOf(stdout);
     for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
     expect(stdout).toContain('istioout');

@@ -42,7 +42,7 @@ export const istio = defineRules({
     evidence:
       'A SYN in VNI 1000 or 1001 that was repeated twice or more without a SYN-ACK, or went on after one',
     meaning:
-      'ztunnel does not accept the connection, or its answer is dropped on the way back, as reverse path filters of Calico do with addresses of others.',
+      'The ztunnel does not accept the connection, or its answer is dropped on the way back, as reverse path filters of Calico do with addresses of others.',
     help: 'Look at the log of ztunnel, and where its SYN-ACK is in the capture at rp_filter and at the allowed source prefixes of the CNI.',
   },
   nonSyn: {
@@ -120,7 +120,8 @@ export const istio = defineRules({
     reference: 'ztunnel 1.20, outbound.rs',
     evidence:
       'A SYN in VNI 1001 and a plain connection of the same client to a pod of this node, without HBONE',
-    meaning: 'ztunnel 1.18 to 1.21 connects pods of its own node without HBONE; this is expected.',
+    meaning:
+      'Up to release 1.21 a ztunnel connects pods of its own node without HBONE, so that this is expected.',
     help: 'Nothing.',
   },
   notHbone: {
@@ -181,7 +182,7 @@ export const istio = defineRules({
     reference: 'issue istio/istio#46354',
     evidence: 'A SYN that a pod sends to one address and that is in VNI 1001 with another one',
     meaning:
-      'kube-proxy in IPVS mode or a socket load balancer translates first, so that policies of waypoints and services are bypassed.',
+      'Something before the mesh translates, such as kube-proxy in IPVS mode or a socket load balancer, so that policies of waypoints and services are bypassed.',
     help: 'Take kube-proxy in iptables mode, or switch socket load balancing off for pods of the mesh.',
   },
   changed: {
@@ -190,7 +191,7 @@ export const istio = defineRules({
     title: 'The node has another ztunnel',
     reference: 'istio-cni 1.20, server.go',
     evidence: 'VNI 1000 or 1001 of a node leads to another address than before',
-    meaning: 'ztunnel was replaced, or two are active, and connections over the first broke.',
+    meaning: 'The ztunnel was replaced, or two are active, and connections over the first broke.',
     help: 'Look whether the ztunnel pod was restarted at that time, and why.',
   },
   offload: {
