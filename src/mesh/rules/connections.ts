@@ -55,8 +55,11 @@ export function plainText(
 /** A plain connection on from ztunnel, under the client's address, to a pod of this node. */
 function fastPaths({ scene: { findings }, tunnels, handshakes }: Ambient, all: readonly Handshake[]): void {
   const byClient = new Map<string, Handshake[]>();
-  for (const handshake of all)
-    byClient.set(handshake.client, [...(byClient.get(handshake.client) ?? []), handshake]);
+  for (const handshake of all) {
+    const list = byClient.get(handshake.client);
+    if (list) list.push(handshake);
+    else byClient.set(handshake.client, [handshake]);
+  }
   for (const app of handshakes.all.values()) {
     if (!app.vnis.has(IstioVni.istioout)) continue;
     const after = byClient

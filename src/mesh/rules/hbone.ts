@@ -46,12 +46,11 @@ export function reportHbone(ambient: Ambient): void {
       handshake.serverPort === HBONE_PORT ? istio.blocked : PROBES.has(handshake.client) ? istio.probe : null;
     if (rule === null) continue;
     const how = refused > 0 ? 'answered with RST' : `${syns} SYNs, no answer seen`;
-    const works = rule === istio.blocked ? worksElsewhere(all, handshake) : '';
     findings.report(
       rule,
       `${handshake.client} ${handshake.server}`,
       [...evidence, ...answerEvidence],
-      () => `${text}: ${how}${works}`,
+      () => `${text}: ${how}${rule === istio.blocked ? worksElsewhere(all, handshake) : ''}`,
       syns,
     );
   }
