@@ -177,7 +177,9 @@ function legLines(name: string, leg: LegRecord | null, places: readonly Place[],
   const sure = leg.confidence === 1 ? '' : `, ${percentText(leg.confidence)} sure`;
   const lines = [
     `  |  ${name} ${leg.connection}${leg.answered ? '' : ', no answer seen'}${sure}`,
-    ...(leg.confidence === 1 ? [] : wrapped(`(${leg.because})`, width - 6).map((text) => `  |   ${text}`)),
+    ...(leg.confidence === 1
+      ? []
+      : wrapped(printable(`(${leg.because})`), width - 6).map((text) => `  |   ${text}`)),
   ];
   const left = [...leg.hops];
   const rows: (readonly [string, HopRecord | null])[] = [];
