@@ -215,6 +215,16 @@ function build(context: Context, finish: (status: number) => void): Command {
     .action(async (files, options) =>
       finish(await (await import('../src/commands/check.ts')).check(files, options, context)),
     );
+  captureCommand(
+    program,
+    'mesh',
+    "What is seen of Istio's ambient mode: mode with evidence, tunnels, journeys",
+  )
+    .option('--path <flow>', 'draw the journeys through an address, address:port, or two of them: A>B')
+    .option('--tls-keys <file>', 'read CONNECT requests inside HBONE: a key log as of SSLKEYLOGFILE')
+    .action(async (files, options) =>
+      finish(await (await import('../src/commands/mesh.ts')).mesh(files, options, context)),
+    );
   const registered = () => import('../src/commands/registered.ts');
   withPlugins(
     listCommand(program, 'protocols', 'The protocols that are known, and where they are found'),

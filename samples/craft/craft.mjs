@@ -17,6 +17,7 @@ const all = [
   'overlay-health',
   'damaged',
   'plugins',
+  'ambient',
 ];
 
 const [directory = join(dirname(fileURLToPath(import.meta.url)), '..'), ...chosen] = process.argv.slice(2);

@@ -2,6 +2,7 @@
 import type { Capture } from '../capture/capture.ts';
 import type { Registry } from '../core/registry.ts';
 import type { DecryptingCapture } from '../decrypt/decrypting-capture.ts';
+import type { KeyLog } from '../decrypt/key-log.ts';
 import type { PacketHeaderReader } from '../decrypt/packet-headers.ts';
 import { UsageError } from '../errors.ts';
 import type { InputOptions } from './context.ts';
@@ -36,13 +37,9 @@ const TLS_OPTION = '--tls-keys';
 const MAX_KEY_LOG = 1 << 26;
 
 /** Null where there can be no secrets: none are given, and only pcapng brings its own. */
-export async function packetHeaders(
-  { tlsKeys }: InputOptions,
-  { dissector, roles, capture }: Analysis,
-): Promise<PacketHeaderReader | null> {
+export async function keyLogOf({ tlsKeys }: InputOptions, capture: Capture): Promise<KeyLog | null> {
   if (tlsKeys === undefined && !capture.files.some(({ format }) => format === 'pcapng')) return null;
-  const [{ PacketHeaderReader }, { KeyLog }, { readKeyFile }] = await Promise.all([
-    import('../decrypt/packet-headers.ts'),
+  const [{ KeyLog }, { readKeyFile }] = await Promise.all([
     import('../decrypt/key-log.ts'),
     import('../decrypt/key-spec.ts'),
   ]);
@@ -51,5 +48,15 @@ export async function packetHeaders(
     throw new UsageError(
       `${TLS_OPTION} ${tlsKeys}: no secrets of TLS 1.3 in it, lines like CLIENT_TRAFFIC_SECRET_0`,
     );
+  return keyLog;
+}
+
+export async function packetHeaders(
+  options: InputOptions,
+  { dissector, roles, capture }: Analysis,
+): Promise<PacketHeaderReader | null> {
+  const keyLog = await keyLogOf(options, capture);
+  if (keyLog === null) return null;
+  const { PacketHeaderReader } = await import('../decrypt/packet-headers.ts');
   return new PacketHeaderReader(dissector, roles, keyLog);
 }

@@ -63,6 +63,8 @@ export class Ambient implements Observer {
   hbone: HboneConnection[] = [];
   /** Time of the last packet, in seconds. */
   lastSeconds = Number.NEGATIVE_INFINITY;
+  /** Packets looked at. */
+  packets = 0;
   private readonly reader: HboneReader;
   private readonly tcp: number;
   private readonly udp: number;
@@ -89,6 +91,7 @@ export class Ambient implements Observer {
   packet(packet: Packet, seen: Seen): void {
     const { layers, outline, batch, index } = packet;
     this.lastSeconds = batch.seconds[index];
+    this.packets++;
     if (layers.quoted >= 0) {
       this.refusal(packet);
       return;
@@ -166,7 +169,8 @@ export class Ambient implements Observer {
       }
       // The sender's MAC address was drawn at random: addresses like these are not Istio's alone.
       if ((batch.view.getUint8(start + arp.senderHardware.at) & 2) === 0) return;
-      (kind === 'request' ? known.requests : known.replies).add(packet);
+      if (kind === 'request') known.requests.add(packet);
+      else if (kind === 'reply') known.replies.add(packet);
     }
   }
 

@@ -8,11 +8,22 @@ import { Seen } from '../check/copies.ts';
 import { evidenceOf, type PacketEvidence } from '../check/findings.ts';
 import type { Scene } from '../check/rule.ts';
 import { layerAddress, layerPort } from '../core/record.ts';
+import { timeText } from '../core/text.ts';
 import type { Packet } from '../pipeline.ts';
 
 const MAX_HANDSHAKES = 16_384;
 const MAX_EVIDENCE = 6;
 const MAX_PLACES = 16;
+
+/** A SYN at one place: on a device of the capture, bare or under a VNI. */
+export interface Hop {
+  readonly place: string;
+  /** -1 for bare. */
+  readonly vni: number;
+  readonly seconds: number;
+  readonly time: string;
+  readonly evidence: PacketEvidence;
+}
 
 /** One attempt to connect, told from others by its first sequence number. */
 export class Handshake {
@@ -23,19 +34,26 @@ export class Handshake {
   readonly sequence: number;
   /** Time of the first SYN. */
   readonly seconds: number;
+  readonly time: string;
   /** SYNs that are no copies of each other. */
   syns = 0;
+  /** Time of the last of them. */
+  latest = Number.NEGATIVE_INFINITY;
   /** VNIs under which SYNs were seen, -1 for bare. */
   readonly vnis = new Set<number>();
   /** Places where SYNs, and where answers were seen. */
   readonly synPlaces = new Set<number>();
   readonly answerPlaces = new Set<number>();
   answers = 0;
+  /** Answers that came inside a tunnel. */
+  answersInside = 0;
   /** SYNs after the first answer. */
   synsAfterAnswer = 0;
   refused = 0;
   /** On a loopback device. */
   onLoopback = false;
+  /** Places that the first SYN passed, in the order of the capture. */
+  readonly hops: Hop[] = [];
   readonly evidence: PacketEvidence[] = [];
   readonly answerEvidence: PacketEvidence[] = [];
 
@@ -46,6 +64,7 @@ export class Handshake {
     serverPort: number,
     sequence: number,
     seconds: number,
+    time: string,
   ) {
     this.client = client;
     this.clientPort = clientPort;
@@ -53,6 +72,7 @@ export class Handshake {
     this.serverPort = serverPort;
     this.sequence = sequence;
     this.seconds = seconds;
+    this.time = time;
   }
 
   get text(): string {
@@ -96,8 +116,9 @@ export class Handshakes {
       if (handshake === undefined) return null;
       if ((bits & TcpFlag.reset) !== 0) {
         if (handshake.answers === 0) handshake.refused++;
-      } else if (seen !== Seen.copy && seen !== Seen.passing) {
+      } else if (isOwn(seen)) {
         handshake.answers++;
+        if (vni >= 0) handshake.answersInside++;
       }
       if (handshake.answerPlaces.size < MAX_PLACES) handshake.answerPlaces.add(place);
       if (handshake.answerEvidence.length < MAX_EVIDENCE) handshake.answerEvidence.push(evidenceOf(packet));
@@ -114,18 +135,36 @@ export class Handshakes {
         destinationPort,
         first,
         batch.seconds[index] + batch.nanoseconds[index] / 1e9,
+        timeText(batch.seconds[index], batch.nanoseconds[index]),
       );
       this.all.set(key, handshake);
     }
-    if (seen !== Seen.copy && seen !== Seen.passing) {
+    const now = batch.seconds[index] + batch.nanoseconds[index] / 1e9;
+    if (handshake.syns === 0 || (isOwn(seen) && now - handshake.latest >= SHORTEST_TIMEOUT)) {
       handshake.syns++;
+      handshake.latest = now;
       if (handshake.answers > 0) handshake.synsAfterAnswer++;
     }
     handshake.vnis.add(vni);
+    if (handshake.syns <= 1) this.hop(packet, handshake, vni);
     if (handshake.synPlaces.size < MAX_PLACES) handshake.synPlaces.add(place);
     if (handshake.evidence.length < MAX_EVIDENCE) handshake.evidence.push(evidenceOf(packet));
     handshake.onLoopback ||= this.isLoopback(packet);
     return handshake;
+  }
+
+  private hop(packet: Packet, { hops }: Handshake, vni: number): void {
+    if (hops.length >= MAX_PLACES) return;
+    const { batch, index } = packet;
+    const seconds = batch.seconds[index] + batch.nanoseconds[index] / 1e9;
+    const time = timeText(batch.seconds[index], batch.nanoseconds[index]);
+    hops.push({
+      place: this.scene.copies.taps.name(packet),
+      vni,
+      seconds,
+      time,
+      evidence: evidenceOf(packet),
+    });
   }
 
   private isLoopback({ batch: { view }, layers }: Packet): boolean {
@@ -138,6 +177,17 @@ export class Handshakes {
     if (root === this.cooked1) return v1.hardware.read(view, start) === LOOPBACK;
     return root === this.cooked2 && v2.hardware.read(view, start) === LOOPBACK;
   }
+}
+
+/**
+ * Seconds between a SYN and its repetition, at least: the timeout begins at 1 (RFC 6298 section 2). What looks the same
+ * sooner is a copy, even where the capture does not name devices, as version 1 of cooked headers does not.
+ */
+const SHORTEST_TIMEOUT = 0.5;
+
+/** Not seen before on its way. */
+function isOwn(seen: Seen): boolean {
+  return seen !== Seen.copy && seen !== Seen.passing;
 }
 
 /** ARPHRD_LOOPBACK of Linux' if_arp.h. */

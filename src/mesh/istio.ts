@@ -43,6 +43,8 @@ export function deviceOf(vni: number): Device | undefined {
 
 /** Where ztunnel listens for what applications send, inside a pod (1.21 and later). */
 export const OUTBOUND_PORT = 15001;
+/** Where it takes what comes to pods as plain text. */
+export const INBOUND_PORT = 15006;
 /** Address that probes of the kubelet come from in in-pod mode (HOST_PROBE_SNAT_IP), 32 bits. */
 export const PROBE_ADDRESS = 0xa9fe077f; // 169.254.7.127
 /** The same for IPv6: of 1.21 and 1.22, and of later releases; in words of 32 bits. */

@@ -41,16 +41,19 @@ export class IstioWay {
   readonly dst: string;
   readonly dstPort: number;
   readonly packets = new Tally();
-  /** ARP between the addresses of the tunnel itself. */
+  /** ARP between the addresses of the tunnel itself: what the node asks, and whatever ztunnel sends. */
   readonly arpRequests = new Tally();
   readonly arpReplies = new Tally();
+  /** The node answers a ztunnel that asks. */
+  readonly arpAnswers = new Tally();
+  /** ARP for other addresses: another overlay's. */
+  readonly foreignArp = new Tally();
   readonly syns = new Tally();
   readonly synAcks = new Tally();
   /** TCP without SYN. */
   readonly data = new Tally();
-  readonly hboneSyns = new Tally();
-  /** SYNs to other ports than HBONE's. */
-  readonly plainSyns = new Tally();
+  /** TCP to HBONE's port. */
+  readonly hbone = new Tally();
   /** From the sending end itself: the node's own traffic, captured. */
   readonly hostSyns = new Tally();
   readonly neighbours = new Tally();
@@ -85,11 +88,15 @@ export class IstioWay {
     return this.syns.count + this.synAcks.count + this.data.count;
   }
 
-  /** Votes for this being the way from the node to its ztunnel, negative for the way back. */
+  /** Votes for this being the way from the node to its ztunnel, negative for the way back. Addresses in ARP tell. */
   get fromNode(): number {
-    return 4 * (this.arpRequests.count - this.arpReplies.count) + 2 * (this.syns.count - this.synAcks.count);
+    const byArp = this.arpRequests.count + this.arpAnswers.count - this.arpReplies.count;
+    return byArp !== 0 ? byArp * DECISIVE : this.syns.count - this.synAcks.count;
   }
 }
+
+/** More than there can be SYNs. */
+const DECISIVE = 2 ** 32;
 
 export class IstioTunnels {
   readonly ways = new BoundedMap<string, IstioWay>(MAX_WAYS);
@@ -203,7 +210,8 @@ export class IstioTunnels {
     const kind = arpKind(view, packet.layers.start(layer), way.device);
     if (kind === 'request') way.arpRequests.add(packet);
     else if (kind === 'reply') way.arpReplies.add(packet);
-    else tally(way.foreign, 'ARP for other addresses').add(packet);
+    else if (kind === 'answer') way.arpAnswers.add(packet);
+    else way.foreignArp.add(packet);
   }
 
   private segment(packet: Packet, way: IstioWay, view: DataView): void {
@@ -211,6 +219,11 @@ export class IstioTunnels {
     const { roles } = this.scene;
     const { transport, network } = outline;
     const start = layers.start(transport);
+    if (layers.endOf(transport) < start + destinationPort.at + destinationPort.size) return;
+    const port = destinationPort.read(view, start);
+    if (port === HBONE_PORT) way.hbone.add(packet);
+    if (way.innerPorts.size < 64 || way.innerPorts.has(port))
+      way.innerPorts.set(port, (way.innerPorts.get(port) ?? 0) + 1);
     if (layers.endOf(transport) < start + flags.at + flags.size) {
       way.other.add(packet);
       return;
@@ -220,17 +233,12 @@ export class IstioTunnels {
     else if ((bits & TcpFlag.ack) !== 0) way.synAcks.add(packet);
     else this.syn(packet, way, start);
     if (awaitsChecksum(roles, view, layers, network, transport)) way.unsummed.add(packet);
-    const port = destinationPort.read(view, start);
-    if (way.innerPorts.size < 64 || way.innerPorts.has(port))
-      way.innerPorts.set(port, (way.innerPorts.get(port) ?? 0) + 1);
   }
 
   private syn(packet: Packet, way: IstioWay, start: number): void {
     const { layers, outline, batch } = packet;
     const { roles } = this.scene;
     way.syns.add(packet);
-    if (destinationPort.read(batch.view, start) === HBONE_PORT) way.hboneSyns.add(packet);
-    else way.plainSyns.add(packet);
     const option = tcpOption(
       batch.view,
       start,
@@ -250,15 +258,21 @@ export class IstioTunnels {
   }
 }
 
-/** What an ARP packet is for the device: between its two addresses, or null. */
-export function arpKind(view: DataView, start: number, device: Device): 'request' | 'reply' | null {
-  const ends = [device.nodeAddress, device.ztunnelAddress];
+/**
+ * What an ARP packet is for the device, null where it is not between its two addresses. A `reply` is all that ztunnel
+ * sends: one that asks for the node (to refresh an entry, RFC 1122 section 2.3.2.1) is there as well as one that answers.
+ */
+export function arpKind(
+  view: DataView,
+  start: number,
+  device: Device,
+): 'request' | 'reply' | 'answer' | null {
+  const { nodeAddress, ztunnelAddress } = device;
   const sender = view.getUint32(start + arp.senderAddress.at);
   const target = view.getUint32(start + arp.targetAddress.at);
-  if (!ends.includes(sender) || !ends.includes(target)) return null;
-  if (arp.opcode.read(view, start) === ARP_REPLY) return 'reply';
-  // A unicast request refreshes an entry (RFC 1122 section 2.3.2.1): whoever is asked is there.
-  return 'request';
+  if (sender === ztunnelAddress && target === nodeAddress) return 'reply';
+  if (sender !== nodeAddress || target !== ztunnelAddress) return null;
+  return arp.opcode.read(view, start) === ARP_REPLY ? 'answer' : 'request';
 }
 
 const ARP_REPLY = 2;

@@ -6,6 +6,7 @@ import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { check } from '../../src/commands/check.ts';
+import { mesh } from '../../src/commands/mesh.ts';
 import { CaptureError } from '../../src/errors.ts';
 import type { SummaryRecord } from '../../src/pipeline.ts';
 import { type CommandName, linesOf, type Output, runCommand, runWith } from '../command.ts';
@@ -77,6 +78,8 @@ describe.each(groups)('every command on %s', (name, files) => {
           () => runCommand('packets', [file], { filter: 'inner.tcp or frame.len < 60 or geneve.option' }),
         ],
         ['check', () => runWith((context) => check([file], { json: true }, context))],
+        ['mesh', () => runWith((context) => mesh([file], { json: true }, context))],
+        ['mesh --path', () => runWith((context) => mesh([file], { path: '10.0.0.1' }, context))],
       ];
       const statuses = new Set<number>();
       const counts = new Set<number>();
