@@ -191,6 +191,8 @@ function build(context: Context, finish: (status: number) => void): Command {
   captureCommand(program, 'packets', 'One line per packet')
     .option('-V, --tree', 'the field tree of each packet')
     .option('-x, --hex', 'the bytes of each packet')
+    .option('--diagram', 'the headers of each packet drawn bit by bit, with what they hold')
+    .option('--number <number>', 'only the packet with this number', count)
     .option('-l, --line-buffered', 'write each packet at once')
     .addOption(workersOption())
     .option('--tls-keys <file>', 'show HTTP/2 headers inside TLS 1.3: a key log as of SSLKEYLOGFILE')
@@ -214,6 +216,16 @@ function build(context: Context, finish: (status: number) => void): Command {
     )
     .action(async (files, options) =>
       finish(await (await import('../src/commands/check.ts')).check(files, options, context)),
+    );
+  program
+    .command('explain')
+    .summary('A header bit by bit, a mode of the mesh, or a rule of check')
+    .description(
+      'Explains geneve, vxlan, ambient or hbone, or a rule such as GNV-05; explain rules lists the rules.',
+    )
+    .argument('<subject>')
+    .action(async (subject) =>
+      finish(await (await import('../src/commands/explain.ts')).explain(subject, context)),
     );
   const registered = () => import('../src/commands/registered.ts');
   withPlugins(

@@ -1,4 +1,5 @@
 /** `tunscope packets`: one line per packet, with -V the field tree, with -x the bytes. */
+import type { Dissector } from '../core/dissector.ts';
 import type { DecryptedRecord, PacketSource } from '../core/record.ts';
 import { printable } from '../core/text.ts';
 import type { PacketHeaderReader } from '../decrypt/packet-headers.ts';
@@ -16,19 +17,29 @@ import { type Analysis, analyse, prepare, report, threadsFor } from './input.ts'
 export interface PacketsOptions extends InputOptions {
   readonly tree?: boolean;
   readonly hex?: boolean;
+  /** Headers drawn bit by bit. */
+  readonly diagram?: boolean;
+  /** Only the packet that has this number in its file. */
+  readonly number?: number;
   /** A write for each packet. */
   readonly lineBuffered?: boolean;
 }
 
 export async function packets(files: string[], options: PacketsOptions, context: Context): Promise<number> {
-  const limited =
+  let limited =
     options.limit === undefined
       ? options
       : { ...options, count: Math.min(options.limit, options.count ?? options.limit) };
+  // In one file, no other has its number.
+  if (options.number !== undefined && files.length === 1) limited = { ...limited, count: 1 };
   const format = formatOf(options);
-  const silent = options.write === '-' && format === 'table' && !options.tree && !options.hex;
+  const isText = !options.tree && !options.hex && !options.diagram;
+  const silent = options.write === '-' && format === 'table' && isText;
   const walk = { application: !silent, silent };
-  const prepared = await prepare(files, limited, walk, context, { latency: 'immediate' });
+  const prepared = onlyNumber(
+    await prepare(files, limited, walk, context, { latency: 'immediate' }),
+    options.number,
+  );
   if (silent) {
     const summary = await analyse(prepared, { take: (_, _from, to) => to, packet() {} }, limited, context);
     return report(prepared, summary, context, false);
@@ -48,12 +59,13 @@ export async function packets(files: string[], options: PacketsOptions, context:
         },
       }
     : prepared;
+  const diagrams = options.diagram ? (await import('../output/packet-diagram.ts')).packetDiagrams : null;
   const writer = new TextWriter(context.stdout, options.lineBuffered ? 1 : undefined);
   const sink =
     format === 'json' || format === 'ndjson'
       ? await jsonSink(format, files, analysis, headers, options, writer)
       : {
-          packet: printer(format, analysis, relativeTime, headers, options, context, writer),
+          packet: printer(format, analysis, relativeTime, headers, diagrams, options, context, writer),
           flush: () => writer.flush(),
         };
   if (format === 'json') writer.line('{"schema":1,"packets":[');
@@ -63,7 +75,21 @@ export async function packets(files: string[], options: PacketsOptions, context:
   await writer.flush();
   if (options.tlsKeys !== undefined)
     for (const remark of headers?.remarks() ?? []) context.stderr.write(`tunscope: ${remark}\n`);
+  if (options.number !== undefined && summary.packets === 0)
+    context.stderr.write(
+      `tunscope: no packet ${options.number}${options.filter === undefined ? '' : ' that matches'}\n`,
+    );
   return report(analysis, summary, context, false);
+}
+
+/** As if there were no other packets. */
+function onlyNumber(analysis: Analysis, number: number | undefined): Analysis {
+  if (number === undefined) return analysis;
+  const { filter } = analysis;
+  return {
+    ...analysis,
+    filter: (packet) => packet.batch.number(packet.index) === number && filter?.(packet) !== false,
+  };
 }
 
 /** Seconds since the first packet that it was asked of. */
@@ -141,6 +167,7 @@ function printer(
   analysis: Analysis,
   relativeTime: (packet: Packet) => number,
   headers: PacketHeaderReader | null,
+  diagrams: ((packet: Packet, dissector: Dissector) => string[]) | null,
   options: PacketsOptions,
   context: Context,
   writer: TextWriter,
@@ -160,6 +187,10 @@ function printer(
       for (const line of headers?.lines(packet) ?? []) writer.line(`  ${printable(line)}`);
     } else {
       writer.line(packetLineText(lineOf(packet), width, names));
+    }
+    if (diagrams) {
+      writer.line('');
+      for (const line of diagrams(packet, dissector)) writer.line(line);
     }
     if (options.hex) {
       const { batch, index } = packet;
