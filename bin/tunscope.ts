@@ -95,6 +95,10 @@ function captureCommand(program: Command, name: string, summary: string): Comman
       collect,
     )
     .option('--macsec-key <spec>', 'open MACsec: key=HEX[,sci=HEX][,an=0], or @FILE (repeatable)', collect)
+    .option(
+      '--k8s <file>',
+      'names of pods, services and nodes: what kubectl get pods,svc,nodes -A -o json prints, or cluster to ask it',
+    )
     .option('-c, --count <packets>', 'stop after this many packets (that match)', count)
     .option('--duration <seconds>', 'stop after this much capture time', positive)
     .option('-w, --write <file>', 'also write the packets, as pcapng; - for standard output')

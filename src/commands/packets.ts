@@ -6,6 +6,7 @@ import type { PacketHeaderReader } from '../decrypt/packet-headers.ts';
 import { csvHeader, csvLine } from '../output/csv.ts';
 import { hexdump } from '../output/hexdump.ts';
 import { jsonText } from '../output/json.ts';
+import { namedCsv } from '../output/named.ts';
 import { PacketJson } from '../output/packet-json.ts';
 import { PACKET_CSV, packetLine, packetLineText, packetTreeLines } from '../output/packet-lines.ts';
 import { TextWriter } from '../output/writer.ts';
@@ -69,7 +70,7 @@ export async function packets(files: string[], options: PacketsOptions, context:
           flush: () => writer.flush(),
         };
   if (format === 'json') writer.line('{"schema":1,"packets":[');
-  if (format === 'csv') writer.line(csvHeader(PACKET_CSV));
+  if (format === 'csv') writer.line(csvHeader(namedCsv(PACKET_CSV, prepared.names)));
   const summary = await analyse(analysis, sink, limited, context);
   if (format === 'json') writer.line(`],"summary":${jsonText(summary)}}`);
   await writer.flush();
@@ -113,14 +114,15 @@ const WORTH_THREADS = 16 << 20;
 async function jsonSink(
   format: 'json' | 'ndjson',
   files: readonly string[],
-  { dissector, roles, capture, decryption, output }: Analysis,
+  { dissector, roles, capture, decryption, output, filter, names }: Analysis,
   headers: PacketHeaderReader | null,
   options: PacketsOptions,
   writer: TextWriter,
 ): Promise<PacketSink> {
   const { lineBuffered = false, plugin = [], decodeAs = [] } = options;
   // Other threads know what is built in, and see packets in no order; devices want theirs shown at once.
-  const alone = headers || decryption || output || capture.live || lineBuffered || plugin.length > 0;
+  const asked = filter || names || plugin.length > 0;
+  const alone = headers || decryption || output || capture.live || lineBuffered || asked;
   const threads = alone ? 1 : await threadsFor(files, options, WORTH_THREADS);
   if (threads > 1) {
     const { ParallelPackets } = await import('../output/parallel-packets.ts');
@@ -135,7 +137,13 @@ async function jsonSink(
       if (separate) out.byte(COMMA);
       separate = format === 'json';
       const { batch, index, layers, outline } = packet;
+      const from = out.length;
       json.write(batch.view, batch.offset[index], layers, outline, sourceOf(packet, headers));
+      if (names) {
+        const text = Buffer.from(out.bytes.subarray(from, out.length)).toString();
+        out.length = from;
+        out.text(jsonText(names.record(JSON.parse(text))));
+      }
       out.byte(NEWLINE);
       if (lineBuffered) {
         writer.copy(out.bytes.subarray(0, out.length));
@@ -172,21 +180,23 @@ function printer(
   context: Context,
   writer: TextWriter,
 ): (packet: Packet) => void {
-  const { dissector, roles, capture } = analysis;
+  const { dissector, roles, capture, names: kube } = analysis;
   const lineOf = (packet: Packet) => {
     const line = packetLine(packet, dissector, roles, relativeTime(packet));
     const decrypted = headers?.text(packet) ?? '';
     return decrypted === '' ? line : { ...line, protocol: 'http2', info: decrypted };
   };
-  if (format === 'csv') return (packet) => writer.line(csvLine(PACKET_CSV, lineOf(packet)));
+  const csv = namedCsv(PACKET_CSV, kube);
+  if (format === 'csv') return (packet) => writer.line(csvLine(csv, lineOf(packet)));
+  const named = (text: string) => (kube === null ? text : kube.beside(text));
   const width = context.stdout.isTTY ? lineWidth(context) : 0;
   const names = options.names !== false && context.stdout.isTTY ? capture.names : undefined;
   return (packet) => {
     if (options.tree) {
-      for (const line of packetTreeLines(packet, dissector)) writer.line(line);
-      for (const line of headers?.lines(packet) ?? []) writer.line(`  ${printable(line)}`);
+      for (const line of packetTreeLines(packet, dissector)) writer.line(named(line));
+      for (const line of headers?.lines(packet) ?? []) writer.line(named(`  ${printable(line)}`));
     } else {
-      writer.line(packetLineText(lineOf(packet), width, names));
+      writer.line(named(packetLineText(lineOf(packet), width, names)));
     }
     if (diagrams) {
       writer.line('');
