@@ -95,6 +95,10 @@ function captureCommand(program: Command, name: string, summary: string): Comman
       collect,
     )
     .option('--macsec-key <spec>', 'open MACsec: key=HEX[,sci=HEX][,an=0], or @FILE (repeatable)', collect)
+    .option(
+      '--k8s <file>',
+      'names of pods, services and nodes: what kubectl get pods,svc,nodes -A -o json prints, or cluster to ask it',
+    )
     .option('-c, --count <packets>', 'stop after this many packets (that match)', count)
     .option('--duration <seconds>', 'stop after this much capture time', positive)
     .option('-w, --write <file>', 'also write the packets, as pcapng; - for standard output')
@@ -191,6 +195,8 @@ function build(context: Context, finish: (status: number) => void): Command {
   captureCommand(program, 'packets', 'One line per packet')
     .option('-V, --tree', 'the field tree of each packet')
     .option('-x, --hex', 'the bytes of each packet')
+    .option('--diagram', 'the headers of each packet drawn bit by bit, with what they hold')
+    .option('--number <number>', 'only the packet with this number', count)
     .option('-l, --line-buffered', 'write each packet at once')
     .addOption(workersOption())
     .option('--tls-keys <file>', 'show HTTP/2 headers inside TLS 1.3: a key log as of SSLKEYLOGFILE')
@@ -224,6 +230,16 @@ function build(context: Context, finish: (status: number) => void): Command {
     .option('--tls-keys <file>', 'read CONNECT requests inside HBONE: a key log as of SSLKEYLOGFILE')
     .action(async (files, options) =>
       finish(await (await import('../src/commands/mesh.ts')).mesh(files, options, context)),
+    );
+  program
+    .command('explain')
+    .summary('A header bit by bit, a mode of the mesh, or a rule of check')
+    .description(
+      'Explains geneve, vxlan, ambient or hbone, or a rule such as GNV-05; explain rules lists the rules.',
+    )
+    .argument('<subject>')
+    .action(async (subject) =>
+      finish(await (await import('../src/commands/explain.ts')).explain(subject, context)),
     );
   const registered = () => import('../src/commands/registered.ts');
   withPlugins(

@@ -98,6 +98,8 @@ describe.each(SHELLS.filter(installed))('%s', (shell) => {
     expect(offers('vni', '--sort', 'f')).toEqual(['flows']);
     expect(offers('flows', '--vni-key', '')).toEqual(expect.arrayContaining(['auto', 'strict', 'none']));
     expect(offers('vni', '--tr')).toEqual([]);
+    expect(offers('explain', 'GNV-0')).toEqual(expect.arrayContaining(['GNV-01', 'GNV-09']));
+    expect(offers('explain', 'gen')).toEqual(['geneve']);
     expect(offers('flows', '-Y', 'geneve.vn')).toEqual(['geneve.vni']);
     expect(offers('flows', '--by', 'ovn.ingress_port,ovn.eg')).toEqual(['ovn.ingress_port,ovn.egress_port']);
     expect(offers('completion', '')).toEqual(expect.arrayContaining(['bash', 'zsh', 'fish']));

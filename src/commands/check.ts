@@ -6,10 +6,12 @@ import type { Rule } from '../check/rule.ts';
 import { wrapped } from '../check/rule-text.ts';
 import { allRules, ruleOf, ruleSets } from '../check/rules/index.ts';
 import { UsageError } from '../errors.ts';
+import type { KubeNames } from '../k8s/names.ts';
 import { istioPort } from '../mesh/geneve-port.ts';
 import type { CsvColumn } from '../output/csv.ts';
 import { csvHeader, csvLine } from '../output/csv.ts';
 import { jsonText } from '../output/json.ts';
+import { namedColumns } from '../output/named.ts';
 import type { Column } from '../output/table.ts';
 import { countText } from '../output/units.ts';
 import { TextWriter } from '../output/writer.ts';
@@ -33,7 +35,7 @@ const SEVERITIES = ['error', 'warning', 'note'] as const;
 export async function check(files: string[], options: CheckOptions, context: Context): Promise<number> {
   const wanted = wantedRules(options);
   const analysis = await prepare(files, options, { application: false, plugin: istioPort }, context);
-  const { dissector, roles, capture, decryption } = analysis;
+  const { dissector, roles, capture, decryption, names } = analysis;
   const takenOff = decryption ? (i: number) => decryption.takenOff(i) : undefined;
   const checker = new Checker(
     { dissector, roles, interfaces: capture.interfaces, takenOff },
@@ -42,16 +44,20 @@ export async function check(files: string[], options: CheckOptions, context: Con
   );
   const summary = await analyse(analysis, checker, options, context);
   const findings = checker.scene.findings.records();
-  const listed = findings.slice(0, options.limit);
+  const listed = findings
+    .slice(0, options.limit)
+    .map((finding) => (names === null ? finding : { ...finding, names: names.within(finding.text) }));
+  const tunnels = checker.tunnels();
   const format = formatOf(options);
   const writer = new TextWriter(context.stdout);
   if (options.sarif) {
     const { sarif } = await import('../check/sarif.ts');
     writer.line(jsonText(sarif([...wanted], listed)));
   } else if (format === 'json') {
-    const [found, tunnels] = [listed, checker.tunnels()].map((records) => records.map(jsonText).join(',\n'));
+    const ends = tunnels.map((tunnel) => (names === null ? tunnel : names.record(tunnel)));
+    const [found, seen] = [listed, ends].map((records) => records.map(jsonText).join(',\n'));
     writer.line(
-      `{"schema":1,"findings":[\n${found}\n],"tunnels":[\n${tunnels}\n],"summary":${jsonText(summary)}}`,
+      `{"schema":1,"findings":[\n${found}\n],"tunnels":[\n${seen}\n],"summary":${jsonText(summary)}}`,
     );
   } else if (format === 'ndjson') {
     for (const finding of listed) writer.line(jsonText(finding));
@@ -59,7 +65,7 @@ export async function check(files: string[], options: CheckOptions, context: Con
     writer.line(csvHeader(CSV));
     for (const finding of listed) writer.line(csvLine(CSV, finding));
   } else {
-    await writeTables(findings, checker.tunnels(), options, context, writer);
+    await writeTables(findings, tunnels, names, options, context, writer);
   }
   await writer.flush();
   const status = report(analysis, summary, context, format === 'table' && !options.sarif);
@@ -121,7 +127,7 @@ const tunnelColumns: readonly Column<ProtectionRecord>[] = [
     rank: 0,
     cell: ({ protocol, dstPort }) => `${protocol}${dstPort === null ? '' : ` ${dstPort}`}`,
   },
-  { heading: 'BETWEEN', rank: 1, cell: ({ ends }) => ends.join(' and ') },
+  { heading: 'BETWEEN', rank: 1, cell: ({ ends }) => ends.join(' - ') },
   { heading: 'PACKETS', rank: 3, right: true, cell: ({ packets }) => countText(packets) },
   {
     heading: 'ADDS',
@@ -146,6 +152,7 @@ const tunnelColumns: readonly Column<ProtectionRecord>[] = [
 async function writeTables(
   findings: readonly FindingRecord[],
   tunnels: readonly ProtectionRecord[],
+  names: KubeNames | null,
   options: CheckOptions,
   context: Context,
   writer: TextWriter,
@@ -154,7 +161,7 @@ async function writeTables(
   const style = { width: lineWidth(context), color: useColor(context, options) };
   const rows = tableRows(context, options);
   const shown = findings.slice(0, rows);
-  if (shown.length > 0) writer.line(renderTable(shown, findingColumns, style));
+  if (shown.length > 0) writer.line(renderTable(shown, namedColumns(findingColumns, names), style));
   else writer.line('no findings');
   if (findings.length > shown.length)
     writer.line(`... and ${findings.length - shown.length} more findings (--limit N, --ndjson)`);
@@ -162,6 +169,6 @@ async function writeTables(
   if (rules.length > 0) writer.line(`\ntunscope explain ${rules[0]} says what a rule means and what to do`);
   if (tunnels.length === 0) return;
   writer.line('');
-  writer.line(renderTable(tunnels.slice(0, rows), tunnelColumns, style));
+  writer.line(renderTable(tunnels.slice(0, rows), namedColumns(tunnelColumns, names), style));
   if (tunnels.length > rows) writer.line(`... and ${tunnels.length - rows} more tunnels (--limit N, --json)`);
 }

@@ -25,6 +25,8 @@ export interface InputOptions {
   readonly macsecKey?: string[];
   /** Of the commands that show what is inside TLS. */
   readonly tlsKeys?: string;
+  /** File with the pods, services and nodes of a cluster, or 'cluster' for the one that kubectl knows. */
+  readonly k8s?: string;
   /** Files of plug-ins. */
   readonly plugin?: string[];
   readonly count?: number;

@@ -4,6 +4,8 @@ import type { VniKey } from '../flow/accounting.ts';
 import type { FlowEnd, FlowEndings } from '../flow/lifetime.ts';
 import { type FlowRecord, FlowRecords } from '../flow/records.ts';
 import { FLOW_CSV, flowColumns } from '../output/flow-table.ts';
+import { jsonText } from '../output/json.ts';
+import { namedColumns, namedCsv } from '../output/named.ts';
 import { writeCsv, writeJson, writeNdjson, writeTable } from '../output/records.ts';
 import { countText } from '../output/units.ts';
 import { TextWriter } from '../output/writer.ts';
@@ -32,13 +34,14 @@ export async function flows(files: string[], options: FlowsOptions, context: Con
   if (limitsLives(options) && (format === 'json' || format === 'csv'))
     throw new UsageError('--idle, --active and --max-flows print flows as they end: use --ndjson');
   const writer = new TextWriter(context.stdout);
+  const { names: kube } = analysis;
   const ended = new EndedFlows(analysis, format === 'ndjson' || live.snapshots ? writer : null);
   const { accounting, summary } = await live.account(
     analysis,
     () => ({
       name: 'flows',
       rows: () => new FlowRecords(analysis.accounting!),
-      columns: flowColumns(Number.POSITIVE_INFINITY),
+      columns: namedColumns(flowColumns(Number.POSITIVE_INFINITY), kube, false),
       sorts: { b: 'bytes', p: 'packets', v: 'vni', t: 'retransmissions', f: 'first', l: 'last' },
     }),
     ended,
@@ -48,7 +51,7 @@ export async function flows(files: string[], options: FlowsOptions, context: Con
   const records = new FlowRecords(accounting);
   // Machines get the order of first packets unless they ask; a cut list is only useful sorted.
   const sort = options.sort ?? (format === 'table' || options.limit !== undefined ? 'bytes' : undefined);
-  if (format === 'ndjson' && sort === undefined) {
+  if (format === 'ndjson' && sort === undefined && kube === null) {
     for (const lines of records.lines()) await writer.bytes(lines);
     return report(analysis, summary, context, false);
   }
@@ -63,10 +66,11 @@ export async function flows(files: string[], options: FlowsOptions, context: Con
       for (const id of ids) yield records.record(id);
     },
     *texts() {
-      for (const id of ids) yield records.text(id);
+      for (const id of ids)
+        yield kube === null ? records.text(id) : jsonText(kube.record(records.record(id)));
     },
-    columns: flowColumns(width, names),
-    csv: FLOW_CSV,
+    columns: namedColumns(flowColumns(width, names), kube),
+    csv: namedCsv(FLOW_CSV, kube),
   };
   if (format === 'json') await writeJson(list, summary, writer);
   else if (format === 'ndjson') await writeNdjson(list, writer);
@@ -90,9 +94,12 @@ class EndedFlows implements FlowEndings {
 
   end(id: number, reason: FlowEnd): void {
     this.count++;
-    const { accounting } = this.analysis;
+    const { accounting, names } = this.analysis;
     // The record, with one key more.
-    this.writer?.line(`${new FlowRecords(accounting!).text(id).slice(0, -1)},"ended":"${reason}"}`);
+    if (this.writer === null) return;
+    const records = new FlowRecords(accounting!);
+    const text = names === null ? records.text(id) : jsonText(names.record(records.record(id)));
+    this.writer.line(`${text.slice(0, -1)},"ended":"${reason}"}`);
   }
 
   /** Devices may be silent for long: what is over is shown. */

@@ -3,7 +3,10 @@ import type { FieldValue } from '../core/field.ts';
 import { timeText } from '../core/text.ts';
 import { UsageError } from '../errors.ts';
 import type { FieldReader } from '../filter/reader.ts';
+import type { KubeNames } from '../k8s/names.ts';
 import type { CsvColumn } from '../output/csv.ts';
+import { jsonText } from '../output/json.ts';
+import { namedColumns } from '../output/named.ts';
 import { type RecordList, writeCsv, writeJson, writeNdjson, writeTable } from '../output/records.ts';
 import type { Column } from '../output/table.ts';
 import { bytesText, countText } from '../output/units.ts';
@@ -31,9 +34,8 @@ export async function groups(
   const accounting = new GroupAccounting(analysis.readers);
   const summary = await analyse(analysis, accounting, options, context);
   const all = accounting.records(sort);
-  const list = accounting.list(
-    all.slice(0, format === 'table' ? tableRows(context, options) : options.limit),
-  );
+  const shown = all.slice(0, format === 'table' ? tableRows(context, options) : options.limit);
+  const list = named(accounting.list(shown), analysis.names);
   const writer = new TextWriter(context.stdout);
   if (format === 'json') await writeJson(list, summary, writer);
   else if (format === 'ndjson') await writeNdjson(list, writer);
@@ -48,6 +50,21 @@ export async function groups(
       `tunscope: only ${countText(MAXIMUM_GROUPS)} groups are kept: ${countText(packets)} packets of others are counted together\n`,
     );
   return report(analysis, summary, context, format === 'table');
+}
+
+/** The list with the names of addresses among the values. */
+function named(list: RecordList<GroupRecord>, names: KubeNames | null): RecordList<GroupRecord> {
+  if (names === null) return list;
+  return {
+    ...list,
+    *texts() {
+      for (const group of list.records()) {
+        const values = Object.values(group.by ?? {}).map(valueText);
+        yield jsonText({ ...group, names: names.within(values.join(' ')) });
+      }
+    },
+    columns: namedColumns(list.columns, names),
+  };
 }
 
 function sortOf(sort: FlowSort | undefined): GroupSort | undefined {

@@ -14,6 +14,7 @@ import type { FieldReader, Filter } from '../filter/index.ts';
 import { FlowAccounting, type VniKey } from '../flow/accounting.ts';
 import { type FlowEndings, MortalFlows } from '../flow/lifetime.ts';
 import { BLOCKS_KEPT, MAXIMUM_THREADS, ParallelAccounting } from '../flow/parallel.ts';
+import type { KubeNames } from '../k8s/names.ts';
 import { countText } from '../output/units.ts';
 import { type PacketSink, type RunOptions, run, type SummaryRecord } from '../pipeline.ts';
 import { buildRegistry } from '../registration.ts';
@@ -34,6 +35,8 @@ export interface Analysis {
   readonly readers: readonly FieldReader[];
   /** The same capture, where keys were given for its packets. */
   readonly decryption: DecryptingCapture | null;
+  /** Where `--k8s` says so. */
+  readonly names: KubeNames | null;
   /** Where `-w` says so. */
   readonly output: CaptureOutput | null;
 }
@@ -58,6 +61,7 @@ export async function prepare(
   // Loaded when it is needed: most runs write nothing.
   const writing = writes ? await import('./write.ts') : null;
   await writing?.checkWrite(files, options, walk.silent === true, context);
+  const names = options.k8s === undefined ? null : await namesFrom(options.k8s, signal);
   const plugins = await pluginsOf(options.plugin);
   const registry = buildRegistry(options.decodeAs ?? [], plugins);
   if (walk.plugin) registry.add(walk.plugin);
@@ -91,11 +95,16 @@ export async function prepare(
   try {
     const opening = writing?.CaptureOutput.open(options, capture, dissector, roles, context) ?? null;
     const output = await Promise.race([opening, interrupted]);
-    return { dissector, roles, capture, accounting, decryption, filter: filter?.matches, readers, output };
+    const shared = { dissector, roles, capture, accounting, decryption };
+    return { ...shared, filter: filter?.matches, readers, names, output };
   } catch (error) {
     await capture.close();
     throw error;
   }
+}
+
+async function namesFrom(source: string, signal: AbortSignal): Promise<KubeNames> {
+  return (await import('../k8s/load.ts')).loadNames(source, signal);
 }
 
 /** What is made of the names in the command line: of those in a filter, and of fields to read. */

@@ -3,6 +3,7 @@ import type { LiveControl } from '../capture/capture.ts';
 import { printable, timeText } from '../core/text.ts';
 import { UsageError } from '../errors.ts';
 import type { FlowEndings } from '../flow/lifetime.ts';
+import type { KubeNames } from '../k8s/names.ts';
 import type { Latency } from '../live/backend.ts';
 import type { MetricsServer } from '../live/metrics.ts';
 import type { showView } from '../live-view/screen.ts';
@@ -108,7 +109,7 @@ export class LiveOutput<R extends object> {
     const { live } = analysis.capture;
     const ends: End[] = [];
     if (live && this.shows) ends.push(this.startView(live, list()));
-    if (live && this.snapshots) ends.push(this.startSnapshots(live, list()));
+    if (live && this.snapshots) ends.push(this.startSnapshots(live, list(), analysis.names));
     const { metrics } = this;
     if (live && metrics) {
       metrics.tell(live, analysis.accounting!, () => this.totals(live));
@@ -154,7 +155,7 @@ export class LiveOutput<R extends object> {
     };
   }
 
-  private startSnapshots(live: LiveControl, list: LiveList<R>): End {
+  private startSnapshots(live: LiveControl, list: LiveList<R>, names: KubeNames | null): End {
     const writer = new TextWriter(this.context.stdout);
     const { told } = this;
     let writing: Promise<void> | null = null;
@@ -165,7 +166,8 @@ export class LiveOutput<R extends object> {
         const packets = rows.value(id, 'packets');
         if (told.get(id) === packets) continue;
         told.set(id, packets);
-        writer.line(jsonText(rows.record(id)));
+        const record = rows.record(id);
+        writer.line(jsonText(names === null ? record : names.record(record)));
         records++;
       }
       const now = Date.now();

@@ -1,8 +1,12 @@
 /** `tunscope vni`: one row per VNI, and one for untunnelled traffic. */
 import type { FlowAccounting, VniKey } from '../flow/accounting.ts';
 import { type VniRecord, vniRecords } from '../flow/vni.ts';
+import type { KubeNames } from '../k8s/names.ts';
 import type { LiveRows } from '../live-view/view.ts';
+import type { CsvColumn } from '../output/csv.ts';
 import { VNI_CSV, vniColumns } from '../output/flow-table.ts';
+import { jsonText } from '../output/json.ts';
+import { namedColumns } from '../output/named.ts';
 import { writeCsv, writeJson, writeNdjson, writeTable } from '../output/records.ts';
 import { TextWriter } from '../output/writer.ts';
 import type { VniSort } from '../sorts.ts';
@@ -22,10 +26,11 @@ export async function vni(files: string[], options: VniOptions, context: Context
   const { accounting, summary } = await live.account(analysis, () => ({
     name: 'VNIs',
     rows: vniRows(analysis.accounting!),
-    columns: vniColumns(),
+    columns: namedColumns(vniColumns(), analysis.names, false),
     sorts: { b: 'bytes', p: 'packets', f: 'flows', o: 'overhead', v: 'vni' },
   }));
   if (live.snapshots) return report(analysis, summary, context, false);
+  const { names: kube } = analysis;
   const format = formatOf(options);
   const all = vniRecords(accounting);
   const sort = options.sort ?? (format === 'table' || options.limit !== undefined ? 'bytes' : undefined);
@@ -35,8 +40,11 @@ export async function vni(files: string[], options: VniOptions, context: Context
     name: 'vni',
     count: shown.length,
     records: () => shown,
-    columns: vniColumns(),
-    csv: VNI_CSV,
+    *texts() {
+      for (const record of shown) yield jsonText(kube === null ? record : kube.record(record));
+    },
+    columns: namedColumns(vniColumns(), kube),
+    csv: kube === null ? VNI_CSV : [...VNI_CSV, endpointNames(kube)],
   };
   const writer = new TextWriter(context.stdout);
   if (format === 'json') await writeJson(list, summary, writer);
@@ -50,6 +58,14 @@ export async function vni(files: string[], options: VniOptions, context: Context
       writer,
     );
   return report(analysis, summary, context, format === 'table');
+}
+
+function endpointNames(names: KubeNames): CsvColumn<VniRecord> {
+  return {
+    name: 'tunnel_endpoint_names',
+    value: ({ tunnelEndpoints }) =>
+      tunnelEndpoints.map((pair) => pair.map((end) => names.of(end) ?? '').join(' - ')).join(', '),
+  };
 }
 
 /** VNIs as rows that keep their numbers from one time to the next. */

@@ -1,5 +1,6 @@
 /** One record per VNI, added up from the flows; its shape is docs/schema's `vni`. */
 import { timeText } from '../core/text.ts';
+import { vniMeaning } from '../mesh/vni-meaning.ts';
 import { type FlowAccounting, NO_PROTOCOL } from './accounting.ts';
 import { Interner } from './interner.ts';
 import { Tuples } from './kernel.ts';
@@ -26,6 +27,8 @@ export interface VniRecord {
   first: string;
   last: string;
   meaning: string | null;
+  /** Only its number says so, or what others do as well; false where nothing is known. */
+  meaningIsGuess: boolean;
 }
 
 type EndpointPair = [string | null, string | null];
@@ -59,6 +62,8 @@ class VniSum {
   outerBytes = 0;
   flows = 0;
   endpoints = 0;
+  /** Conversations whose other direction has another VNI. */
+  halves = 0;
   /** Numbers of tunnel endpoints, by the share whose numbers they are. */
   private readonly endsByShare = new Map<Share, Set<number>>();
   /** By number, `NO_PROTOCOL` for those that are not known. */
@@ -86,6 +91,7 @@ class VniSum {
       outerBytes: this.outerBytes,
       flows: this.flows,
       endpoints: this.endpoints,
+      halves: this.halves,
       first: this.first,
       last: this.last,
     });
@@ -190,7 +196,9 @@ export class VniSums {
     const sum = this.sumOf(wordOf(layout.flowPath));
     // Two halves of one conversation are one flow, and can be in one VNI: where outer VNIs differ.
     const other = wordOf(layout.flowOtherHalf) - 1;
-    if (other < 0 || other > id || this.sumOf(pathOf(share, other)) !== sum) sum.flows++;
+    const isHalf = other >= 0 && this.sumOf(pathOf(share, other)) !== sum;
+    if (other < 0 || other > id || isHalf) sum.flows++;
+    if (isHalf) sum.halves++;
     if (wordOf(layout.flowOptionSet) !== 0) share.optionSets.addTo(sum.options, id);
     const rest = (wordOf(layout.flowRest) >>> 0) / 4;
     for (let end = 0; end < 2; end++) {
@@ -235,28 +243,38 @@ export function vniRecords(accounting: FlowAccounting): VniRecord[] {
 
   const used = [...sums.byName.values()].filter(({ packets }) => packets > 0);
   const pairs = new EndpointPairs();
-  return used.map((sum) => ({
-    type: 'vni',
-    schema: 1,
-    protocol: sum.protocol,
-    vni: sum.vni,
-    packets: sum.packets,
-    bytes: sum.bytes,
-    outerBytes: sum.outerBytes,
-    flows: sum.flows,
-    endpoints: sum.endpoints,
-    tunnelEndpoints: sum.tunnelEndpoints(pairs),
-    overhead:
-      sum.outerBytes === 0 ? 0 : Math.round(((sum.outerBytes - sum.bytes) / sum.outerBytes) * 1e6) / 1e6,
-    protocols: Object.fromEntries(
-      Array.from(sum.protocols, ([protocol, portion]) => [
-        protocol === NO_PROTOCOL ? 'unknown' : accounting.registry.protocols[protocol].name,
-        portion,
-      ]),
-    ),
-    options: accounting.own.optionSets.records(sum.options),
-    first: timeText(...sum.first),
-    last: timeText(...sum.last),
-    meaning: null,
-  }));
+  const records = used.map(
+    (sum): VniRecord => ({
+      type: 'vni',
+      schema: 1,
+      protocol: sum.protocol,
+      vni: sum.vni,
+      packets: sum.packets,
+      bytes: sum.bytes,
+      outerBytes: sum.outerBytes,
+      flows: sum.flows,
+      endpoints: sum.endpoints,
+      tunnelEndpoints: sum.tunnelEndpoints(pairs),
+      overhead:
+        sum.outerBytes === 0 ? 0 : Math.round(((sum.outerBytes - sum.bytes) / sum.outerBytes) * 1e6) / 1e6,
+      protocols: Object.fromEntries(
+        Array.from(sum.protocols, ([protocol, portion]) => [
+          protocol === NO_PROTOCOL ? 'unknown' : accounting.registry.protocols[protocol].name,
+          portion,
+        ]),
+      ),
+      options: accounting.own.optionSets.records(sum.options),
+      first: timeText(...sum.first),
+      last: timeText(...sum.last),
+      meaning: null,
+      meaningIsGuess: false,
+    }),
+  );
+  for (const [i, record] of records.entries()) {
+    const meaning = vniMeaning(record, records, used[i].halves > 0);
+    if (meaning === null) continue;
+    record.meaning = meaning.text;
+    record.meaningIsGuess = meaning.guess;
+  }
+  return records;
 }

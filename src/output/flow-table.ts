@@ -161,11 +161,17 @@ export function vniColumns(): Column<VniRecord>[] {
     },
     { heading: 'FLOWS', right: true, rank: 0, cell: (vni) => countText(vni.flows) },
     { heading: 'ENDPOINTS', right: true, rank: 2, cell: (vni) => countText(vni.endpoints) },
-    { heading: 'INSIDE', rank: 3, cell: sharesText },
-    { heading: 'BETWEEN', rank: 4, cell: endpointsText },
-    { heading: 'OPTIONS', rank: 5, cell: optionsText },
-    { heading: 'FIRST', rank: 6, cell: (vni) => vni.first.slice(11, 23) },
-    { heading: 'LAST', rank: 7, cell: (vni) => vni.last.slice(11, 23) },
+    {
+      heading: 'MEANING',
+      rank: 3,
+      cell: ({ meaning, meaningIsGuess }) =>
+        meaning === null ? '' : `${meaning}${meaningIsGuess ? '?' : ''}`,
+    },
+    { heading: 'INSIDE', rank: 4, cell: sharesText },
+    { heading: 'BETWEEN', rank: 5, cell: endpointsText },
+    { heading: 'OPTIONS', rank: 6, cell: optionsText },
+    { heading: 'FIRST', rank: 7, cell: (vni) => vni.first.slice(11, 23) },
+    { heading: 'LAST', rank: 8, cell: (vni) => vni.last.slice(11, 23) },
   ];
 }
 
@@ -192,4 +198,5 @@ export const VNI_CSV: readonly CsvColumn<VniRecord>[] = [
   { name: 'first', value: (vni) => vni.first },
   { name: 'last', value: (vni) => vni.last },
   { name: 'meaning', value: (vni) => vni.meaning },
+  { name: 'meaning_is_guess', value: (vni) => (vni.meaning === null ? null : vni.meaningIsGuess) },
 ];
