@@ -37,6 +37,8 @@ export interface SummaryRecord {
   packets: number;
   bytes: number;
   captures: CaptureFile[];
+  /** Of the packets, those that flows leave out: captured elsewhere before. Only where there are any. */
+  copies?: number;
   stopped: { truncated: number; malformed: number; unknown: number; tooDeep: number; threw?: number };
   /** Only where running devices were captured. */
   live?: LiveRecord;

@@ -36,6 +36,8 @@ export interface InputOptions {
   /** When it goes on in another file, and how many are kept. */
   readonly rotate?: string;
   readonly decap?: Decap;
+  /** Counts a packet as often as it was captured, also where that was in several places. */
+  readonly countCopies?: boolean;
   /** Threads that account flows. */
   readonly workers?: number;
   /** Seconds after which flows end: without a packet, and at all; and how many are kept. */

@@ -14,6 +14,7 @@ import type { FieldReader, Filter } from '../filter/index.ts';
 import { FlowAccounting, type VniKey } from '../flow/accounting.ts';
 import { type FlowEndings, MortalFlows } from '../flow/lifetime.ts';
 import { BLOCKS_KEPT, MAXIMUM_THREADS, ParallelAccounting } from '../flow/parallel.ts';
+import { mayHaveCopies, WithoutCopies } from '../flow/without-copies.ts';
 import type { KubeNames } from '../k8s/names.ts';
 import { countText } from '../output/units.ts';
 import { type PacketSink, type RunOptions, run, type SummaryRecord } from '../pipeline.ts';
@@ -72,10 +73,9 @@ export async function prepare(
   });
   // Results are read while devices are captured, so that one thread has them all.
   const workers = walk.account === undefined || devices ? 1 : await workersFor(files, options, plugins);
-  const accounting =
-    walk.account === undefined
-      ? null
-      : new FlowAccounting(dissector, roles, walk.account, { share: 0, shares: workers });
+  const accountWith = (key: VniKey, shares: number) =>
+    new FlowAccounting(dissector, roles, key, { share: 0, shares });
+  let accounting = walk.account === undefined ? null : accountWith(walk.account, workers);
   const interrupted = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () => reject(new Interrupted()), { once: true });
   });
@@ -92,6 +92,9 @@ export async function prepare(
       ]);
   const decryption = unprotect?.(opened, dissector.registry) ?? null;
   const capture = decryption ?? opened;
+  // Copies are found by one thread, which sees all packets.
+  if (workers > 1 && options.countCopies !== true && mayHaveCopies(capture, dissector))
+    accounting = accountWith(walk.account!, 1);
   try {
     const opening = writing?.CaptureOutput.open(options, capture, dissector, roles, context) ?? null;
     const output = await Promise.race([opening, interrupted]);
@@ -178,16 +181,24 @@ export async function account(
 ): Promise<{ accounting: FlowAccounting; summary: SummaryRecord }> {
   const accounting = analysis.accounting!;
   const parallel = accounting.own.kernel.sharing.shares > 1;
+  const { dissector, roles, capture } = analysis;
+  const summarise = async (sink: PacketSink): Promise<SummaryRecord> => {
+    if (options.countCopies === true) return analyse(analysis, sink, options, context, watch);
+    const apart = new WithoutCopies(sink, dissector, roles, capture.interfaces);
+    const summary = await analyse(analysis, apart, options, context, watch);
+    return apart.copies === 0 ? summary : { ...summary, copies: apart.copies };
+  };
   if (limitsLives(options)) {
     const mortal = new MortalFlows(accounting, options, endings);
     const ticks = analysis.capture.live && setInterval(() => mortal.tick(Date.now() / 1000 - LATE), 1000);
     try {
-      return { accounting, summary: await analyse(analysis, mortal, options, context, watch) };
+      return { accounting, summary: await summarise(mortal) };
     } finally {
       clearInterval(ticks);
     }
   }
-  const sink = parallel ? new ParallelAccounting(accounting, options.decodeAs ?? []) : accounting;
+  if (!parallel) return { accounting, summary: await summarise(accounting) };
+  const sink = new ParallelAccounting(accounting, options.decodeAs ?? []);
   return { accounting, summary: await analyse(analysis, sink, options, context, watch) };
 }
 
@@ -250,6 +261,10 @@ export function report(
       tooDeep > 0 ? `${countText(tooDeep)} nested too deep` : '',
       threw > 0 ? `${countText(threw)} on which a plug-in failed` : '',
     ].filter((text) => text !== '');
+    if (summary.copies !== undefined)
+      context.stderr.write(
+        `tunscope: of ${countText(summary.packets)} packets, ${countText(summary.copies)} are copies from other places, left out; --count-copies counts them\n`,
+      );
     if (odd.length > 0)
       context.stderr.write(
         `tunscope: of ${countText(summary.packets)} packets, ${odd.join(', ')}; see packets -V\n`,
