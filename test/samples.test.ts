@@ -53,7 +53,8 @@ function optionTotals(lists: readonly { options: readonly OptionCountRecord[] }[
 describe.each(captures)('%s', (file) => {
   it('has every packet, byte and option accounted once', async () => {
     const read = async <R>(command: CommandName) => {
-      const { stdout } = await runCommand(command, [path.join(samples, file)], { ndjson: true });
+      const options = { ndjson: true, countCopies: true };
+      const { stdout } = await runCommand(command, [path.join(samples, file)], options);
       return linesOf(stdout).map((line) => JSON.parse(line) as R);
     };
     const packets = await read<PacketRecord>('packets');
