@@ -24,7 +24,7 @@ const PARTS: readonly (readonly [heading: string, part: 'evidence' | 'meaning' |
 
 export function ruleLines(rule: Rule, width: number): string[] {
   return [
-    `${rule.id}  ${rule.title} (${rule.severity})`,
+    ...wrapped(`${rule.id}: ${rule.title} (${rule.severity})`, width),
     ...PARTS.flatMap(([heading, part]) => ['', heading, ...wrapped(rule[part], width, '  ')]),
   ];
 }

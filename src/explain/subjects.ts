@@ -1,5 +1,5 @@
 /** What `tunscope explain` knows. */
-import { ruleLines } from '../check/rule-text.ts';
+import { ruleLines, wrapped } from '../check/rule-text.ts';
 import { allRules, ruleOf } from '../check/rules/index.ts';
 import { explainAmbient, explainHbone } from './ambient.ts';
 import { explainGeneve, explainVxlan } from './headers.ts';
@@ -11,7 +11,12 @@ const SUBJECTS: Readonly<Record<string, () => string[]>> = {
   vxlan: explainVxlan,
   ambient: explainAmbient,
   hbone: explainHbone,
-  rules: () => allRules.map(({ id, severity, title }) => `${id}  ${severity.padEnd(7)}  ${title}`),
+  rules: () =>
+    allRules.flatMap(({ id, severity, title }) => {
+      const head = `${id}  ${severity.padEnd(7)}  `;
+      const [first, ...rest] = wrapped(title, WIDTH - head.length);
+      return [head + first, ...rest.map((line) => ' '.repeat(head.length) + line)];
+    }),
 };
 
 /** Names of all subjects, rules included. */

@@ -196,9 +196,13 @@ export class VniSums {
     const sum = this.sumOf(wordOf(layout.flowPath));
     // Two halves of one conversation are one flow, and can be in one VNI: where outer VNIs differ.
     const other = wordOf(layout.flowOtherHalf) - 1;
-    const isHalf = other >= 0 && this.sumOf(pathOf(share, other)) !== sum;
-    if (other < 0 || other > id || isHalf) sum.flows++;
-    if (isHalf) sum.halves++;
+    // Asked of the later half only: VNIs are in the order of their first flows.
+    const otherSum = other < 0 || other > id ? null : this.sumOf(pathOf(share, other));
+    if (otherSum !== sum) sum.flows++;
+    if (otherSum !== null && otherSum !== sum) {
+      sum.halves++;
+      otherSum.halves++;
+    }
     if (wordOf(layout.flowOptionSet) !== 0) share.optionSets.addTo(sum.options, id);
     const rest = (wordOf(layout.flowRest) >>> 0) / 4;
     for (let end = 0; end < 2; end++) {

@@ -36,7 +36,7 @@ describe('explain', () => {
 
   it('takes any case, and says in one line what it does not know', () => {
     expect(tunscope('explain', 'gnv-05').stdout).toMatch(
-      /^GNV-05 {2}Critical option, C bit clear \(warning\)\n/,
+      /^GNV-05: Critical option, C bit clear \(warning\)\n/,
     );
     expect(tunscope('explain', 'Geneve').status).toBe(0);
     for (const subject of ['constructor', 'GNV-99', '\u001b[31m']) {
