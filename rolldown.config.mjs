@@ -23,9 +23,10 @@ export default defineConfig({
     chunkFileNames: 'src/[name]-[hash].js',
     advancedChunks: {
       groups: [
+        { name: 'version', test: /package\.json$/ },
         {
           name: 'command-line',
-          test: /node_modules.commander|package.json|src.(errors|sorts|core.text|live.names)/,
+          test: /node_modules.commander|bin.command-line|src.(errors|sorts|core.text|live.names)/,
         },
         // What nearly every run needs.
         {
