@@ -228,6 +228,7 @@ function build(context: Context, finish: (status: number) => void): Command {
     "What is seen of Istio's ambient mode: mode with evidence, tunnels, journeys",
   )
     .option('--path <flow>', 'draw the journeys through an address, address:port, or two of them: A>B')
+    .addOption(intervalOption())
     .option('--tls-keys <file>', 'read CONNECT requests inside HBONE: a key log as of SSLKEYLOGFILE')
     .action(async (files, options) =>
       finish(await (await import('../src/commands/mesh.ts')).mesh(files, options, context)),

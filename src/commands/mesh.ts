@@ -1,5 +1,8 @@
 /** `tunscope mesh`: what a capture shows of Istio's ambient mode. */
+
+import type { LiveRecord } from '../capture/capture.ts';
 import { Checker } from '../check/checker.ts';
+import { printable } from '../core/text.ts';
 import { UsageError } from '../errors.ts';
 import type { Ambient } from '../mesh/ambient.ts';
 import { istioPort } from '../mesh/geneve-port.ts';
@@ -7,6 +10,7 @@ import { journeysAt } from '../mesh/path.ts';
 import { type MeshRecord, meshRecord } from '../mesh/record.ts';
 import { istioRulesWith } from '../mesh/rules/index.ts';
 import { jsonText } from '../output/json.ts';
+import { countText } from '../output/units.ts';
 import { TextWriter } from '../output/writer.ts';
 import { type Context, formatOf, type InputOptions, lineWidth, tableRows, useColor } from './context.ts';
 import { keyLogOf } from './decryption.ts';
@@ -15,14 +19,49 @@ import { analyse, prepare, report } from './input.ts';
 export interface MeshOptions extends InputOptions {
   /** Address, address:port or a pair of them: draw the journeys through there. */
   readonly path?: string;
+  /** Seconds between records of a live capture. */
+  readonly interval?: number;
 }
+
+type Gathered = { readonly ambient: Ambient; readonly checker: Checker };
+
+/** What is gathered so far; of what is asked of whole captures only, nothing. */
+function recordOf({ ambient, checker }: Gathered): MeshRecord {
+  ambient.end();
+  return meshRecord(ambient, checker.tunnels());
+}
+
+/** Messages that are kept while the view covers the screen. */
+const COVERED = 20;
 
 export async function mesh(files: string[], options: MeshOptions, context: Context): Promise<number> {
   const format = formatOf(options);
   if (format === 'csv') throw new UsageError('mesh has no table to write as --csv; try --ndjson');
   if (options.path !== undefined && format !== 'table')
     throw new UsageError('--path draws for people; --json has every journey');
-  const analysis = await prepare(files, options, { application: false, plugin: istioPort }, context);
+  const { stdin, stdout } = context;
+  const isLive = options.interface !== undefined;
+  if (options.interval !== undefined && !isLive) throw new UsageError('--interval is for captures with -i');
+  const shows =
+    isLive &&
+    options.interval === undefined &&
+    format === 'table' &&
+    stdout.isTTY === true &&
+    stdin?.isTTY === true &&
+    context.env.TERM !== 'dumb';
+  // Loaded before root is given up: then files may be out of reach.
+  const pages = shows ? await import('../live-view/pages.ts') : null;
+  const { meshLines, pathLines } = await import('../output/mesh-text.ts');
+  let view: { tell(text: string): void } | null = null;
+  const covered: string[] = [];
+  const notify = (text: string) => {
+    if (view === null) context.stderr.write(`tunscope: ${printable(text)}\n`);
+    view?.tell(printable(text));
+    if (view !== null && covered.push(text) > COVERED) covered.shift();
+  };
+  const walk = { application: false, plugin: istioPort };
+  const latency = shows || options.interval !== undefined ? 'prompt' : 'batch';
+  const analysis = await prepare(files, options, walk, context, { latency, notify });
   const { dissector, roles, capture } = analysis;
   let ambient: Ambient | null = null;
   const rules = istioRulesWith(
@@ -32,19 +71,46 @@ export async function mesh(files: string[], options: MeshOptions, context: Conte
     (await keyLogOf(options, capture)) ?? undefined,
   );
   const checker = new Checker({ dissector, roles, interfaces: capture.interfaces }, [rules]);
-  const summary = await analyse(analysis, checker, options, context);
-  const record: MeshRecord = meshRecord(ambient!, checker.tunnels());
+  const gathered: Gathered = { ambient: ambient!, checker };
+  const writer = new TextWriter(stdout);
+  const { live } = capture;
+  const shown =
+    live && pages
+      ? pages.showPages(
+          {
+            title: () => titleOf(live.record()),
+            lines: (width) =>
+              meshLines(recordOf(gathered), [], { width, color: false }, Number.POSITIVE_INFINITY)
+                .join('\n')
+                .split('\n'),
+          },
+          { live, stdin: stdin!, stdout },
+        )
+      : null;
+  view = shown?.view ?? null;
+  const timer =
+    live && options.interval !== undefined
+      ? setInterval(() => {
+          writer.line(jsonText(recordOf(gathered)));
+          void writer.flush();
+        }, options.interval * 1000)
+      : undefined;
+  const summary = await analyse(analysis, checker, options, context).finally(() => {
+    clearInterval(timer);
+    shown?.close();
+    view = null;
+    for (const text of covered) notify(text);
+  });
+  const record = recordOf(gathered);
   const findings = checker.scene.findings.records();
-  const writer = new TextWriter(context.stdout);
   if (format === 'json') {
     const found = findings.map(jsonText).join(',\n');
     writer.line(
       `{"schema":1,"mesh":${jsonText(record)},"findings":[\n${found}\n],"summary":${jsonText(summary)}}`,
     );
-  } else if (format === 'ndjson') {
+  } else if (format === 'ndjson' || options.interval !== undefined) {
     for (const line of [record, ...findings, summary]) writer.line(jsonText(line));
   } else {
-    const { meshLines, pathLines } = await import('../output/mesh-text.ts');
     const style = { width: lineWidth(context), color: useColor(context, options) };
     const rows = tableRows(context, options);
     const lines =
@@ -55,4 +121,13 @@ export async function mesh(files: string[], options: MeshOptions, context: Conte
   }
   await writer.flush();
   return report(analysis, summary, context, format === 'table');
+}
+
+function titleOf({ interfaces }: LiveRecord): string {
+  const received = interfaces.reduce((sum, on) => sum + on.received, 0);
+  const dropped = interfaces.reduce((sum, on) => sum + (on.dropped ?? 0), 0);
+  const names = interfaces.map(({ name }) => name).join(' ');
+  return printable(
+    `${names}  ${countText(received)} packets${dropped > 0 ? `, ${countText(dropped)} dropped` : ''}`,
+  );
 }
