@@ -62,7 +62,7 @@ export async function mesh(files: string[], options: MeshOptions, context: Conte
   const walk = { application: false, plugin: istioPort };
   const latency = shows || options.interval !== undefined ? 'prompt' : 'batch';
   const analysis = await prepare(files, options, walk, context, { latency, notify });
-  const { dissector, roles, capture } = analysis;
+  const { dissector, roles, capture, names } = analysis;
   let ambient: Ambient | null = null;
   const rules = istioRulesWith(
     (gathered) => {
@@ -73,6 +73,15 @@ export async function mesh(files: string[], options: MeshOptions, context: Conte
   const checker = new Checker({ dissector, roles, interfaces: capture.interfaces }, [rules]);
   const gathered: Gathered = { ambient: ambient!, checker };
   const writer = new TextWriter(stdout);
+  const textOf = (record: object) =>
+    jsonText(names === null ? record : { ...record, names: names.within(jsonText(record)) });
+  /** Lines, and below them the names of the addresses in them. */
+  const withNames = (lines: readonly string[]): string[] => {
+    const text = lines.join('\n');
+    const named = names?.within(text) ?? [];
+    const below = named.map(({ address, name }) => printable(`${address}  ${name}`));
+    return [...text.split('\n'), ...(below.length === 0 ? [] : ['', ...below])];
+  };
   const { live } = capture;
   const shown =
     live && pages
@@ -80,9 +89,7 @@ export async function mesh(files: string[], options: MeshOptions, context: Conte
           {
             title: () => titleOf(live.record()),
             lines: (width) =>
-              meshLines(recordOf(gathered), [], { width, color: false }, Number.POSITIVE_INFINITY)
-                .join('\n')
-                .split('\n'),
+              withNames(meshLines(recordOf(gathered), [], { width, color: false }, Number.POSITIVE_INFINITY)),
           },
           { live, stdin: stdin!, stdout },
         )
@@ -91,7 +98,7 @@ export async function mesh(files: string[], options: MeshOptions, context: Conte
   const timer =
     live && options.interval !== undefined
       ? setInterval(() => {
-          writer.line(jsonText(recordOf(gathered)));
+          writer.line(textOf(recordOf(gathered)));
           void writer.flush();
         }, options.interval * 1000)
       : undefined;
@@ -104,12 +111,13 @@ export async function mesh(files: string[], options: MeshOptions, context: Conte
   const record = recordOf(gathered);
   const findings = checker.scene.findings.records();
   if (format === 'json') {
-    const found = findings.map(jsonText).join(',\n');
+    const found = findings.map(textOf).join(',\n');
     writer.line(
-      `{"schema":1,"mesh":${jsonText(record)},"findings":[\n${found}\n],"summary":${jsonText(summary)}}`,
+      `{"schema":1,"mesh":${textOf(record)},"findings":[\n${found}\n],"summary":${jsonText(summary)}}`,
     );
   } else if (format === 'ndjson' || options.interval !== undefined) {
-    for (const line of [record, ...findings, summary]) writer.line(jsonText(line));
+    for (const line of [record, ...findings]) writer.line(textOf(line));
+    writer.line(jsonText(summary));
   } else {
     const style = { width: lineWidth(context), color: useColor(context, options) };
     const rows = tableRows(context, options);
@@ -117,7 +125,7 @@ export async function mesh(files: string[], options: MeshOptions, context: Conte
       options.path === undefined
         ? meshLines(record, findings, style, rows)
         : pathLines(record, journeysAt(record.journeys, options.path), options.path, style.width);
-    for (const line of lines) writer.line(line);
+    for (const line of withNames(lines)) writer.line(line);
   }
   await writer.flush();
   return report(analysis, summary, context, format === 'table');

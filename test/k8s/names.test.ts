@@ -161,7 +161,7 @@ describe('--k8s', () => {
     const schema = JSON.parse(readFileSync(file, 'utf8')) as { $id: string };
     const ajv = new Ajv2020({ allowUnionTypes: true });
     ajv.addSchema(schema);
-    for (const command of ['packets', 'flows', 'vni', 'check']) {
+    for (const command of ['packets', 'flows', 'vni', 'check', 'mesh']) {
       const validate = ajv.getSchema(`${schema.$id}#/$defs/${command}Document`)!;
       validate(JSON.parse(named(command, '--json', AMBIENT).stdout));
       expect(validate.errors ?? [], command).toEqual([]);
