@@ -24,10 +24,8 @@ export default defineConfig({
     advancedChunks: {
       groups: [
         { name: 'version', test: /package\.json$/ },
-        {
-          name: 'command-line',
-          test: /node_modules.commander|bin.command-line|src.(errors|sorts|core.text|live.names)/,
-        },
+        { name: 'base', test: /src.(errors|sorts|core.text|live.names)/ },
+        { name: 'command-line', test: /node_modules.commander|bin.command-line/ },
         // What nearly every run needs.
         {
           name: 'main',

@@ -286,11 +286,12 @@ function build(context: Context, finish: (status: number) => void): Command {
 }
 
 /** Standard output. To a file it goes while the next lines are made: writes of `process.stdout` to files block. */
-const stdout = fstatSync(1).isFile()
-  ? createWriteStream('', { fd: 1, autoClose: false, highWaterMark: 1 << 20 })
-  : process.stdout;
+const openStdout = () =>
+  fstatSync(1).isFile()
+    ? createWriteStream('', { fd: 1, autoClose: false, highWaterMark: 1 << 20 })
+    : process.stdout;
 
-async function main(abort: AbortController): Promise<number> {
+async function main(abort: AbortController, stdout: ReturnType<typeof openStdout>): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort());
   // A closed pipe (| head) is the reader's way to say that it has enough.
   let complete = async () => {};
@@ -334,7 +335,8 @@ async function main(abort: AbortController): Promise<number> {
 /** Does what the arguments say, and sets the status that the process ends with. */
 export async function run(): Promise<void> {
   const abort = new AbortController();
-  process.exitCode = await main(abort);
+  const stdout = openStdout();
+  process.exitCode = await main(abort, stdout);
   // A read that waits for a pipe nobody ends would keep the process alive after Ctrl-C; everything is printed by now.
   if (abort.signal.aborted) {
     if (stdout !== process.stdout) await new Promise<void>((resolve) => stdout.end(resolve));

@@ -61,16 +61,22 @@ export class WithoutCopies implements PacketSink {
 
   /** As long as all packets come from one place, none is a copy, and the sink takes them as it can. */
   take(batch: PacketBatch, from: number, to: number, roots: Int32Array, stops: Float64Array): number {
-    const { interfaces, sink } = this;
+    const { sink } = this;
+    return this.isOfSeveral() || sink.take === undefined ? from : sink.take(batch, from, to, roots, stops);
+  }
+
+  /** Interfaces become more while a capture is read. */
+  private isOfSeveral(): boolean {
+    const { interfaces } = this;
     if (interfaces.length > this.looked) {
       this.looked = interfaces.length;
       this.several = severalPlaces(interfaces, this.dissector);
     }
-    return this.several || sink.take === undefined ? from : sink.take(batch, from, to, roots, stops);
+    return this.several;
   }
 
   packet(packet: Packet): void {
-    if (this.several && this.isCounted(packet)) this.copies++;
+    if (this.isOfSeveral() && this.isCounted(packet)) this.copies++;
     else this.sink.packet(packet);
   }
 
