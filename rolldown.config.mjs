@@ -18,6 +18,7 @@ export default defineConfig({
   external: ['cap', 'fzstd', 'prom-client', 'yaml'],
   output: {
     dir: 'dist',
+    cleanDir: true,
     format: 'esm',
     entryFileNames: '[name].js',
     chunkFileNames: 'src/[name]-[hash].js',
