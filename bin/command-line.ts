@@ -216,6 +216,7 @@ function build(context: Context, finish: (status: number) => void): Command {
     )
     .option('--rule <id>', 'ask this rule only, or those of a group: GNV-05, IST (repeatable)', collect)
     .option('--ignore <id>', 'do not ask this rule or group (repeatable)', collect)
+    .option('--metrics <address>', 'of a capture, serve findings by rule to Prometheus there')
     .addOption(
       new Option('--sarif', 'findings as SARIF 2.1.0, for CI systems').conflicts(['json', 'ndjson', 'csv']),
     )

@@ -26,6 +26,8 @@ export interface CheckOptions extends InputOptions {
   /** Rules not to ask. */
   readonly ignore?: string[];
   readonly sarif?: boolean;
+  /** Address to serve metrics at, while devices are captured. */
+  readonly metrics?: string;
 }
 
 /** Exit status where there are findings. */
@@ -34,7 +36,9 @@ const SEVERITIES = ['error', 'warning', 'note'] as const;
 
 export async function check(files: string[], options: CheckOptions, context: Context): Promise<number> {
   const wanted = wantedRules(options);
-  const analysis = await prepare(files, options, { application: false, plugin: istioPort }, context);
+  const metrics = await metricsOf(options, context);
+  const walk = { application: false, plugin: istioPort };
+  const analysis = await prepare(files, options, walk, context, { latency: metrics ? 'prompt' : 'batch' });
   const { dissector, roles, capture, decryption, names } = analysis;
   const takenOff = decryption ? (i: number) => decryption.takenOff(i) : undefined;
   const checker = new Checker(
@@ -42,7 +46,13 @@ export async function check(files: string[], options: CheckOptions, context: Con
     ruleSets,
     (rule) => wanted.has(rule),
   );
-  const summary = await analyse(analysis, checker, options, context);
+  const totals = { packets: 0, bytes: 0 };
+  const watch = (packets: number, bytes: number) => Object.assign(totals, { packets, bytes });
+  const { live } = capture;
+  if (live) metrics?.tell(live, { totals: () => totals, findings: () => checker.scene.findings.records() });
+  const summary = await analyse(analysis, checker, options, context, metrics ? watch : undefined).finally(
+    () => metrics?.close(),
+  );
   const findings = checker.scene.findings.records();
   const listed = findings
     .slice(0, options.limit)
@@ -71,6 +81,16 @@ export async function check(files: string[], options: CheckOptions, context: Con
   const status = report(analysis, summary, context, format === 'table' && !options.sarif);
   const limit = SEVERITIES.indexOf(options.failOn ?? 'error');
   return findings.some(({ severity }) => SEVERITIES.indexOf(severity) <= limit) ? FOUND : status;
+}
+
+/** Listens before anything is captured; null where nobody asked for it. */
+async function metricsOf({ metrics, interface: devices }: CheckOptions, { stderr }: Context) {
+  if (metrics === undefined) return null;
+  if (devices === undefined) throw new UsageError('--metrics is for captures with -i');
+  const { MetricsServer } = await import('../live/metrics.ts');
+  const server = await MetricsServer.listen(metrics);
+  stderr.write(`tunscope: metrics at ${server.url}\n`);
+  return server;
 }
 
 function wantedRules({ rule, ignore = [] }: CheckOptions): ReadonlySet<Rule> {

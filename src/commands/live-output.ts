@@ -112,7 +112,7 @@ export class LiveOutput<R extends object> {
     if (live && this.snapshots) ends.push(this.startSnapshots(live, list(), analysis.names));
     const { metrics } = this;
     if (live && metrics) {
-      metrics.tell(live, analysis.accounting!, () => this.totals(live));
+      metrics.tell(live, { accounting: analysis.accounting!, totals: () => this.totals(live) });
       ends.push(() => metrics.close());
     }
     try {

@@ -2,6 +2,7 @@
 import { createServer, type Server } from 'node:http';
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { LiveControl, LiveInterfaceRecord } from '../capture/capture.ts';
+import type { FindingRecord } from '../check/findings.ts';
 import { UsageError } from '../errors.ts';
 import type { FlowAccounting } from '../flow/accounting.ts';
 import { type TunnelTotal, tunnelTotals } from '../flow/tunnel-totals.ts';
@@ -21,6 +22,13 @@ export function listenAddress(text: string): { host: string; port: number } {
   if (match === null || Number(match[3]) > 65535)
     throw new UsageError(`--metrics ${text}: expected an address and a port, such as 127.0.0.1:9464`);
   return { host: match[1] ?? match[2] ?? '127.0.0.1', port: Number(match[3]) };
+}
+
+/** What is served beside the devices' counters. */
+export interface Served {
+  totals(): { packets: number; bytes: number };
+  readonly accounting?: FlowAccounting;
+  readonly findings?: () => readonly FindingRecord[];
 }
 
 export class MetricsServer {
@@ -64,6 +72,7 @@ export class MetricsServer {
     'src',
     'dst',
   );
+  private readonly findings = this.gauge('findings', 'What breaks a rule, so far.', 'rule', 'severity');
   private readonly seriesLeftOut = this.gauge(
     'series_left_out',
     `VNIs and tunnels beyond the ${MAX_SERIES} of each with most bytes.`,
@@ -112,11 +121,7 @@ export class MetricsServer {
   }
 
   /** Answers scrapes from now on. */
-  tell(
-    live: LiveControl,
-    accounting: FlowAccounting,
-    totals: () => { packets: number; bytes: number },
-  ): void {
+  tell(live: LiveControl, { totals, accounting, findings }: Served): void {
     let asked = Number.NEGATIVE_INFINITY;
     this.fill = () => {
       // For the next scrape: it takes a moment. A scrape each second is the most there should be.
@@ -128,8 +133,12 @@ export class MetricsServer {
       this.packets.inc(packets);
       this.bytes.inc(bytes);
       this.fillInterfaces(live.record().interfaces);
-      this.fillVnis(vniRecords(accounting));
-      this.fillTunnels(tunnelTotals(accounting));
+      if (accounting) {
+        this.fillVnis(vniRecords(accounting));
+        this.fillTunnels(tunnelTotals(accounting));
+      }
+      for (const { rule, severity, count } of findings?.() ?? [])
+        this.findings.inc({ rule, severity }, count);
       this.seriesLeftOut.set(this.leftOut);
     };
   }

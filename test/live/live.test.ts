@@ -289,6 +289,18 @@ describe.skipIf(missing !== null)(`live capture${missing === null ? '' : ` (need
   describe('--metrics', () => {
     const urlOf = (run: Run) => /metrics at (\S+)/.exec(run.stderr.text)![1];
 
+    it('serves findings of check by rule', async () => {
+      const run = await capturing(['check', '--json', '-i', 'v0', '--metrics', '127.0.0.1:0', ...inLab]);
+      await lab.send(20);
+      const scrape = async () => (await fetch(urlOf(run))).text();
+      await expect
+        .poll(scrape, { timeout: 5000 })
+        .toMatch(/^tunscope_findings\{rule="GNV-13",severity="note"\} 20$/m);
+      const { status, stdout } = await run.kill('SIGINT');
+      expect(status).toBe(0);
+      expect(JSON.parse(stdout).summary.packets).toBe(20);
+    });
+
     it('serves totals per VNI, tunnel and device, which add up', async () => {
       const run = await capturing(['flows', '--json', '-i', 'v0', '--metrics', '127.0.0.1:0', ...inLab]);
       await lab.send(200);
