@@ -163,10 +163,10 @@ export class Lab {
   /** Sends Geneve packets through the devices in turn; resolves when all are sent. */
   async send(
     count: number,
-    { nets = [1], size = 100 }: { nets?: number[]; size?: number } = {},
+    { nets = [1], size = 100, version = 0 }: { nets?: number[]; size?: number; version?: number } = {},
   ): Promise<void> {
     const script = path.join(import.meta.dirname, 'send.mjs');
-    const args = ['netns', 'exec', this.near, process.execPath, script, String(count), String(size)];
+    const args = ['netns', 'exec', this.near, process.execPath, script, `${count}`, `${size}`, `${version}`];
     const { status, stderr } = await new Run(['ip', ...args, ...nets.map(String)]).done;
     if (status !== 0) throw new Error(stderr);
   }

@@ -1,7 +1,15 @@
 /** Captures on veth pairs in namespaces of their own: real programs, real packets. */
 
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
@@ -291,13 +299,13 @@ describe.skipIf(missing !== null)(`live capture${missing === null ? '' : ` (need
 
     it('serves findings of check by rule', async () => {
       const run = await capturing(['check', '--json', '-i', 'v0', '--metrics', '127.0.0.1:0', ...inLab]);
-      await lab.send(20);
+      await lab.send(20, { version: 1 });
       const scrape = async () => (await fetch(urlOf(run))).text();
       await expect
         .poll(scrape, { timeout: 5000 })
-        .toMatch(/^tunscope_findings\{rule="GNV-13",severity="note"\} 20$/m);
+        .toMatch(/^tunscope_findings\{rule="GNV-01",severity="error"\} 20$/m);
       const { status, stdout } = await run.kill('SIGINT');
-      expect(status).toBe(0);
+      expect(status).toBe(3);
       expect(JSON.parse(stdout).summary.packets).toBe(20);
     });
 
@@ -332,6 +340,35 @@ describe.skipIf(missing !== null)(`live capture${missing === null ? '' : ` (need
       expect((await fetch(urlOf(run), { method: 'POST' })).status).toBe(405);
       expect((await run.kill('SIGINT')).status).toBe(0);
       await expect(fetch(urlOf(run))).rejects.toThrow();
+    });
+
+    it.skipIf(!hasProgram('prometheus'))('are scraped by Prometheus', async () => {
+      const run = await capturing(['flows', '--json', '-i', 'v0', '--metrics', '127.0.0.1:0', ...inLab]);
+      const config = path.join(lab.scratch, 'prometheus.yml');
+      const targets = new URL(urlOf(run)).host;
+      const job = { job_name: 'tunscope', scrape_interval: '1s', static_configs: [{ targets: [targets] }] };
+      writeFileSync(config, JSON.stringify({ scrape_configs: [job] })); // YAML, too
+      const data = path.join(lab.scratch, 'prometheus');
+      const port = 20_000 + (process.pid % 20_000);
+      const listen = `127.0.0.1:${port}`;
+      const args = [
+        `--config.file=${config}`,
+        `--storage.tsdb.path=${data}`,
+        `--web.listen-address=${listen}`,
+      ];
+      const prometheus = new Run(['prometheus', ...args]);
+      await lab.send(200);
+      const query = async () => {
+        const response = await fetch(`http://${listen}/api/v1/query?query=tunscope_vni_packets_total`);
+        return ((await response.json()) as { data: { result: unknown[] } }).data.result;
+      };
+      const sample = { metric: expect.objectContaining({ vni: '7' }), value: [expect.anything(), '200'] };
+      await expect
+        .poll(() => query().catch(() => []), { timeout: 30_000, interval: 500 })
+        .toContainEqual(expect.objectContaining(sample));
+      prometheus.child.kill('SIGTERM');
+      await prometheus.done;
+      expect((await run.kill('SIGINT')).status).toBe(0);
     });
 
     it('listens on loopback unless told otherwise', async () => {

@@ -1,11 +1,11 @@
-// node send.mjs COUNT SIZE NET...: Geneve packets (VNI 7) with UDP inside, to 172.31.NET.2 of each NET in turn.
+// node send.mjs COUNT SIZE VERSION NET...: Geneve packets (VNI 7) with UDP inside, to 172.31.NET.2 of each NET in turn.
 import { createSocket } from 'node:dgram';
 
-const [count, size, ...nets] = process.argv.slice(2);
+const [count, size, version, ...nets] = process.argv.slice(2);
 
 /** Outer headers are 42 bytes, Geneve's 8, the inner ones 42. */
 const payload = Buffer.alloc(Number(size) - 42, 'x');
-payload.writeUInt16BE(0, 0);
+payload.writeUInt16BE(Number(version) << 14, 0);
 payload.writeUInt16BE(0x6558, 2);
 payload.writeUInt32BE(7 << 8, 4);
 payload.write('020000000002020000000001', 8, 'hex');
