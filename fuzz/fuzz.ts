@@ -28,7 +28,7 @@ const LONGEST = 1 << 15;
 /** Inputs between two looks at the coverage, which take a millisecond. */
 const TURN = 16;
 /** A single input may take so many milliseconds. */
-const SLOW = 2000;
+const SLOW = 10_000;
 
 /** Mulberry32: the same inputs for the same seed. */
 function randomOf(seed: number): () => number {
