@@ -26,8 +26,8 @@ export interface InterfaceOptions extends DeviceOptions {
 /** How long a program that was told to end may take, in milliseconds. */
 const GRACE = 2000;
 
-/** For a block to get from the kernel to us, in milliseconds. */
-const MARGIN = 50;
+/** For a block to get from the kernel to us, in milliseconds; on a machine with more to do 50 were not enough. */
+const MARGIN = 250;
 
 /** A device that is not there or not up may come. */
 const ABSENT = /no such device|no device named|disappeared|no longer attached|not up/i;

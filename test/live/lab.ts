@@ -160,7 +160,7 @@ export class Lab {
     ip('-n', this.far, 'link', 'del', device);
   }
 
-  /** Sends Geneve packets through the devices in turn; resolves when all are sent. */
+  /** Sends Geneve packets through the devices in turn; resolves when all have arrived. */
   async send(
     count: number,
     { nets = [1], size = 100, version = 0 }: { nets?: number[]; size?: number; version?: number } = {},

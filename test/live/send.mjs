@@ -1,5 +1,7 @@
 // node send.mjs COUNT SIZE VERSION NET...: Geneve packets (VNI 7) with UDP inside, to 172.31.NET.2 of each NET in turn.
 import { createSocket } from 'node:dgram';
+import { readFileSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 
 const [count, size, version, ...nets] = process.argv.slice(2);
 
@@ -22,6 +24,19 @@ payload.writeUInt16BE(2222, 44);
 payload.writeUInt16BE(inner - 20, 46);
 payload.writeUInt16BE(0, 48);
 
+/**
+ * Packets wait between the ends of a veth pair until a processor has time for them, and from the thousandth on are lost
+ * (net.core.netdev_max_backlog).
+ */
+async function arrived() {
+  const waiting = () =>
+    readFileSync('/proc/net/softnet_stat', 'latin1')
+      .trim()
+      .split('\n')
+      .some((line) => Number.parseInt(line.split(' ')[11] ?? '0', 16) > 0);
+  while (waiting()) await setTimeout(1);
+}
+
 const socket = createSocket('udp4');
 socket.bind(40000, async () => {
   for (let i = 0; i < Number(count); i++) {
@@ -30,6 +45,8 @@ socket.bind(40000, async () => {
     await new Promise((resolve, reject) => {
       socket.send(payload, 6081, address, (error) => (error ? reject(error) : resolve()));
     });
+    if (i % 500 === 499) await arrived();
   }
+  await arrived();
   socket.close();
 });
