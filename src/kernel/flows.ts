@@ -6,9 +6,9 @@
  * most of what a packet costs.
  */
 import { m0, m1, m2, m3, m4, mix, tagOf } from './hash';
-import { equals, intern, Interner, newInterner, tuple } from './interner';
+import { equals, fetchSlot, fetchTuple, intern, internTagged, Interner, newInterner, tagOfTuple, tuple } from './interner';
 import { allocate } from './memory';
-import { clear, freeTcp, lose, newTcp, segment, split } from './tcp';
+import { clear, fetchTcp, freeTcp, lose, newTcp, segment, split } from './tcp';
 
 /** Address kinds from here on (IPv6, then Ethernet) have words beyond the first. */
 const FIRST_LONG_KIND: u32 = 2 << 16;
@@ -66,8 +66,8 @@ export class Walked {
   ends5: i32;
   ends6: i32;
   ends7: i32;
-  /** Address of the TCP entry that the packet will probably need. */
-  fetched: usize;
+  /** Entry + 1 that the index had for the packet when its group was fetched, 0 for none. */
+  candidate: u32;
 }
 export const WALKED: u32 = 160;
 
@@ -197,6 +197,7 @@ export function start(join: bool): void {
   recent = allocate(RECENT * 16);
   otherSets = newInterner(4, 64);
   formerEndpoints = newInterner(2, 64);
+  waitingPairs = allocate(12 * MOST_PAIRS);
 }
 
 /** Six words from which another instance on the same memory can read what this one has accounted. */
@@ -284,6 +285,7 @@ export function order(w: Walked): void {
   }
   w.conversation = h;
   w.tag = tagOf(mix(h, w.path));
+  w.candidate = 0;
 }
 
 function sameConversation(f: Flow, w: Walked): bool {
@@ -300,15 +302,44 @@ function sameConversation(f: Flow, w: Walked): bool {
   );
 }
 
-/** Reads what `account` will read first of a packet, so that several packets' cache misses overlap. */
-export function touchIndex(w: Walked): u32 {
+// Reading what `account` will read of a packet, one step for all packets of a group before the next step, so that their
+// cache misses overlap.
+
+/** The index. */
+export function fetchIndex(w: Walked): u32 {
   return load<u32>(index + (<usize>(w.tag & indexMask) << 3), 4);
 }
-export function touchFlow(id: u32): usize {
-  return id == 0 ? 0 : flow(id - 1).tcp;
+/** The entry that the index has under the packet's tag: both its cache lines. */
+export function fetchFlow(w: Walked): u32 {
+  const id = <u32>candidate(w) + 1;
+  w.candidate = id;
+  return id == 0 ? 0 : load<u32>(changetype<usize>(flow(id - 1))) + load<u32>(changetype<usize>(flow(id - 1)), 64);
+}
+/** What the entry leads to: both sides and the state of its TCP entry, and the rest of its addresses. */
+export function fetchDetails(w: Walked): u32 {
+  if (w.candidate == 0) return 0;
+  const f = flow(w.candidate - 1);
+  const ends = endpointsOf(f, w.direction);
+  const rest = (f.rest == 0 ? 0 : load<u32>(f.rest)) + (ends < 0 ? 0 : load<u32>(tuple(endpoints, <u32>ends)));
+  return f.tcp == 0 ? rest : rest + fetchTcp(f.tcp);
+}
+
+/** Entry that the index has under the tag of `w`, -1 for none. */
+function candidate(w: Walked): i32 {
+  let slot = w.tag & indexMask;
+  while (true) {
+    const at = index + (<usize>slot << 3);
+    const id = load<u32>(at, 4);
+    if (id == 0 || load<u32>(at) == w.tag) return <i32>id - 1;
+    slot = (slot + 1) & indexMask;
+  }
 }
 
 function find(w: Walked): i32 {
+  if (w.candidate != 0) {
+    const f = flow(w.candidate - 1);
+    if (f.path == w.path && sameConversation(f, w)) return <i32>(w.candidate - 1);
+  }
   const tag = w.tag;
   let slot = tag & indexMask;
   while (true) {
@@ -476,7 +507,7 @@ export function countPacket(id: u32, w: Walked): void {
     store<u32>(at, currentEndpoints(w), offsetof<Flow>('endpoints0'));
   }
   const set = w.optionsTo == 0 ? w.options : optionSetOf(w);
-  if (set != 0) countOptions(id, set, 1);
+  if (set != 0) countPacketOptions(id, set);
 }
 
 /** Widens an entry's time span to hold a packet's time. */
@@ -547,8 +578,46 @@ export function countOptions(id: u32, set: u32, packets: i32): void {
   f.flags |= Flag.moreOptions;
   store<u32>(scratch, id);
   store<u32>(scratch, set, 4);
+  countPair(scratch, tagOfTuple(scratch, 2), packets);
+}
+
+/** Triples (flow, set beyond its first, tag) of packets that wait to be counted together: their cache misses overlap. */
+let waitingPairs: usize = 0;
+let pairs: u32 = 0;
+const MOST_PAIRS: u32 = 16;
+
+function countPacketOptions(id: u32, set: u32): void {
+  const f = flow(id);
+  if (f.optionSet == 0 || f.optionSet == set) {
+    f.optionSet = set;
+    f.optionPackets++;
+    return;
+  }
+  f.flags |= Flag.moreOptions;
+  const at = waitingPairs + <usize>pairs * 12;
+  store<u32>(at, id);
+  store<u32>(at, set, 4);
+  store<u32>(at, tagOfTuple(at, 2), 8);
+  if (++pairs == MOST_PAIRS) countPairs();
+}
+
+/** Counts what waits. Returns a number that says nothing. */
+export function countPairs(): u32 {
+  if (pairs == 0) return 0;
+  const to = waitingPairs + <usize>pairs * 12;
+  let sum: u32 = 0;
+  for (let at = waitingPairs; at < to; at += 12) sum += fetchSlot(otherSets, load<u32>(at, 8));
+  for (let at = waitingPairs; at < to; at += 12) sum += fetchTuple(otherSets, fetchSlot(otherSets, load<u32>(at, 8)));
+  for (let at = waitingPairs; at < to; at += 12) countPair(at, load<u32>(at, 8), 1);
+  pairs = 0;
+  return sum;
+}
+
+/** Counts packets of the (flow, set) at `key`. */
+function countPair(key: usize, tag: u32, packets: i32): void {
+  const id = load<u32>(key);
   const known = otherSets.used;
-  const pair = intern(otherSets, scratch, 2);
+  const pair = internTagged(otherSets, key, 2, tag);
   const at = tuple(otherSets, pair);
   const before = load<u32>(at, 8);
   store<u32>(at, before + packets, 8);
@@ -556,6 +625,7 @@ export function countOptions(id: u32, set: u32, packets: i32): void {
   if (pair < known && before != ABSENT) return;
   if (before == ABSENT) store<u32>(at, packets, 8);
   store<u32>(at, 0, 12);
+  store<u32>(scratch, id);
   store<u32>(scratch, 0, 4);
   const head = intern(otherSets, scratch, 2);
   const list = tuple(otherSets, head);

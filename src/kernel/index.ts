@@ -5,6 +5,10 @@
 import {
   account,
   countPacket,
+  countPairs,
+  fetchDetails,
+  fetchFlow,
+  fetchIndex,
   Flag,
   Flow,
   flow,
@@ -25,8 +29,6 @@ import {
   outerBytesOf,
   packetsOf,
   touch,
-  touchFlow,
-  touchIndex,
   Walked,
   WALKED,
 } from './flows';
@@ -56,9 +58,9 @@ export { flowLines, flows, flowText, isFlow, otherHalf, nextFlow, setNames, sort
 export { timeOf, walk } from './walk';
 
 /** Keeps loads that are made for their cache lines alone from being optimised away. */
-export let touched: u32 = 0;
+export let fetched: u32 = 0;
 /** Packets whose index slots and entries are fetched together: misses of a group overlap. */
-const GROUP: u32 = 16;
+const GROUP: u32 = 32;
 
 /** @param rows addresses of `Row` by protocol number */
 export function initialize(rows: usize, join: bool, ignoreVni: bool, which: u32, parts: u32): void {
@@ -83,25 +85,21 @@ export function accountWalked(walked: usize, list: usize, from: u32, to: u32, fi
   for (let i = from; i < to; ) {
     const end = i + GROUP < to ? i + GROUP : to;
     let sum: u32 = 0;
-    for (let j = i; j < end; j++) sum += touchIndex(listed(walked, list, j));
-    for (let j = i; j < end; j++) {
-      const w = listed(walked, list, j);
-      w.fetched = touchFlow(touchIndex(w));
-    }
-    for (let j = i; j < end; j++) {
-      const w = listed(walked, list, j);
-      // Both sides of a TCP entry, or the packet itself, which is there.
-      const tcp = w.fetched == 0 ? changetype<usize>(w) : w.fetched;
-      sum += load<u32>(tcp) + load<u32>(tcp, 64);
-    }
-    touched += sum;
+    for (let j = i; j < end; j++) sum += fetchIndex(listed(walked, list, j));
+    for (let j = i; j < end; j++) sum += fetchFlow(listed(walked, list, j));
+    for (let j = i; j < end; j++) sum += fetchDetails(listed(walked, list, j));
+    fetched += sum;
     for (; i < end; i++) {
       const w = listed(walked, list, i);
-      if (w.status == Status.left) return i;
+      if (w.status == Status.left) {
+        fetched += countPairs();
+        return i;
+      }
       setSerial(<u64>first + <u64>((changetype<usize>(w) - walked) / WALKED));
       account(w);
     }
   }
+  fetched += countPairs();
   return to;
 }
 
@@ -111,12 +109,15 @@ export function accountOne(at: usize, number: f64): i32 {
   order(w);
   if (!isMine(w)) return -1;
   setSerial(<u64>number);
-  return <i32>account(w);
+  const id = account(w);
+  countPairs();
+  return <i32>id;
 }
 
 /** Counts the packet at `at` for flow `id`, whatever its key. */
 export function countAs(id: u32, at: usize): void {
   countPacket(id, changetype<Walked>(at));
+  countPairs();
 }
 
 /** Takes in the TCP segment of the packet at `at` for flow `id`. */

@@ -44,9 +44,24 @@ export function equals(t: Interner, id: u32, key: usize, length: u32): bool {
 
 /** Number of the tuple of `length` words at `key`; the next one from 0 where it is new. Tuples of different lengths must differ in a word they share. */
 export function intern(t: Interner, key: usize, length: u32): u32 {
+  return internTagged(t, key, length, tagOfTuple(key, length));
+}
+
+export function tagOfTuple(key: usize, length: u32): u32 {
   let h: u64 = 0;
   for (let i: u32 = 0; i < length; i++) h = mix(h, load<u32>(key + (i << 2)));
-  const tag = tagOf(h);
+  return tagOf(h);
+}
+
+/** Number + 1 in the first slot of a tag, and the first word of a tuple: read to have them in the cache. */
+export function fetchSlot(t: Interner, tag: u32): u32 {
+  return load<u32>(t.slots + (<usize>(tag & ((t.capacity << 1) - 1)) << 3), 4);
+}
+export function fetchTuple(t: Interner, slot: u32): u32 {
+  return slot == 0 ? 0 : load<u32>(tuple(t, slot - 1));
+}
+
+export function internTagged(t: Interner, key: usize, length: u32, tag: u32): u32 {
   const mask = (t.capacity << 1) - 1;
   let slot = tag & mask;
   while (true) {
@@ -58,7 +73,7 @@ export function intern(t: Interner, key: usize, length: u32): u32 {
   }
   if (t.used == t.capacity) {
     grow(t);
-    return intern(t, key, length);
+    return internTagged(t, key, length, tag);
   }
   const place = t.slots + (<usize>slot << 3);
   store<u32>(place, tag);
