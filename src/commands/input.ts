@@ -13,7 +13,7 @@ import { Interrupted } from '../errors.ts';
 import type { FieldReader, Filter } from '../filter/index.ts';
 import { FlowAccounting, type VniKey } from '../flow/accounting.ts';
 import { type FlowEndings, MortalFlows } from '../flow/lifetime.ts';
-import { BLOCKS_KEPT, MAXIMUM_THREADS, ParallelAccounting } from '../flow/parallel.ts';
+import { blocksKept, MAXIMUM_THREADS, ParallelAccounting } from '../flow/parallel.ts';
 import { mayHaveCopies, WithoutCopies } from '../flow/without-copies.ts';
 import type { KubeNames } from '../k8s/names.ts';
 import { countText } from '../output/units.ts';
@@ -84,10 +84,7 @@ export async function prepare(
   const opened = devices
     ? await openDevices(devices, options, context, live, accounting?.allocate)
     : await Promise.race([
-        openCaptures(
-          files,
-          accounting ? { allocate: accounting.allocate, keep: workers === 1 ? 0 : BLOCKS_KEPT } : {},
-        ),
+        openCaptures(files, accounting ? { allocate: accounting.allocate, keep: blocksKept(workers) } : {}),
         interrupted,
       ]);
   const decryption = unprotect?.(opened, dissector.registry) ?? null;

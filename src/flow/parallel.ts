@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import type { PacketBatch } from '../capture/batch.ts';
 import type { PacketSink } from '../pipeline.ts';
 import type { FlowAccounting, VniKey } from './accounting.ts';
-import { BLOCKS_KEPT, EXCHANGE_BYTES, Exchange, MAXIMUM_PACKETS, MAXIMUM_THREADS } from './exchange.ts';
+import { blocksKept, Exchange, exchangeBytes, MAXIMUM_PACKETS, MAXIMUM_THREADS } from './exchange.ts';
 import { type Common, explained } from './kernel.ts';
 
 /** What a worker is started with. */
@@ -24,7 +24,7 @@ export type WorkerResult = number;
 /** How long the event loop is left to itself when all work is with others: a worker that died does not wake anybody. */
 const PATIENCE_MS = 1000;
 
-export { BLOCKS_KEPT, MAXIMUM_THREADS };
+export { blocksKept, MAXIMUM_THREADS };
 
 /** Shares the work of accounting among this thread and workers. Its results are in `accounting` after `end`. */
 export class ParallelAccounting implements PacketSink {
@@ -38,9 +38,9 @@ export class ParallelAccounting implements PacketSink {
   constructor(accounting: FlowAccounting, decodeAs: readonly string[]) {
     this.accounting = accounting;
     const { kernel } = accounting.own;
-    const exchange = kernel.allocate(EXCHANGE_BYTES);
-    this.exchange = new Exchange(accounting, exchange);
     const { shares } = kernel.sharing;
+    const exchange = kernel.allocate(exchangeBytes(shares));
+    this.exchange = new Exchange(accounting, exchange);
     for (let share = 1; share < shares; share++) {
       const task: WorkerTask = {
         share,

@@ -7,7 +7,7 @@
  */
 import { m0, m1, m2, m3, m4, mix, tagOf } from './hash';
 import { equals, fetchSlot, fetchTuple, intern, internTagged, Interner, newInterner, tagOfTuple, tuple } from './interner';
-import { allocate } from './memory';
+import { allocate, allocateTable, release } from './memory';
 import { clear, fetchTcp, freeTcp, lose, newTcp, segment, split } from './tcp';
 
 /** Address kinds from here on (IPv6, then Ethernet) have words beyond the first. */
@@ -184,9 +184,9 @@ export function start(join: bool): void {
   joins = join;
   directory = allocate(1 << 18);
   indexMask = 8191;
-  index = allocate(<usize>(indexMask + 1) << 3);
+  index = allocateTable(<usize>(indexMask + 1) << 3);
   halvesMask = 4095;
-  halves = allocate(<usize>(halvesMask + 1) << 3);
+  halves = allocateTable(<usize>(halvesMask + 1) << 3);
   endpoints = newInterner(ENDPOINT_WORDS + 1, 256);
   optionSets = newInterner(3, 64);
   // Number 0 is "none" in both.
@@ -401,12 +401,14 @@ function put(table: usize, mask: u32, tag: u32, value: u32): void {
 }
 
 function doubled(table: usize, mask: u32): usize {
-  const grown = allocate((<usize>mask + 1) << 4);
+  const size = (<usize>mask + 1) << 3;
+  const grown = allocateTable(size << 1);
   const grownMask = (mask << 1) | 1;
   for (let i: usize = 0; i <= <usize>mask; i++) {
     const value = load<u32>(table + (i << 3), 4);
     if (value != 0) put(grown, grownMask, load<u32>(table + (i << 3)), value);
   }
+  release(table, size);
   return grown;
 }
 
@@ -970,15 +972,10 @@ function unlink(tag: u32, value: u32): void {
 /** Makes the table of halves anew, with those alone that still wait. */
 function sweepHalves(): void {
   const old = halves;
-  const oldMask = halvesMask;
-  // Where the table was, there is no use for its room: another one is kept to change places with.
-  if (spareHalves == 0 || spareMask != oldMask) {
-    spareHalves = allocate((<usize>oldMask + 1) << 3);
-    spareMask = oldMask;
-  }
-  halves = spareHalves;
+  const size = (<usize>halvesMask + 1) << 3;
+  halves = allocateTable(size);
   waiting = 0;
-  for (let i: usize = 0; i <= <usize>oldMask; i++) {
+  for (let i: usize = 0; i <= <usize>halvesMask; i++) {
     const value = load<u32>(old + (i << 3), 4);
     if (value == 0) continue;
     const id = (value & 0x7fffffff) - 1;
@@ -990,8 +987,5 @@ function sweepHalves(): void {
     waiting++;
     put(halves, halvesMask, tag, value);
   }
-  memory.fill(old, 0, (<usize>oldMask + 1) << 3);
-  spareHalves = old;
+  release(old, size);
 }
-let spareHalves: usize = 0;
-let spareMask: u32 = 0;

@@ -1,6 +1,6 @@
 /** Small numbers for tuples of 32-bit words: tunnel endpoints, option sets, and pairs that are only counted. */
 import { mix, tagOf } from './hash';
-import { allocate } from './memory';
+import { allocate, allocateTable, release } from './memory';
 
 @unmanaged
 export class Interner {
@@ -25,7 +25,7 @@ export function newInterner(width: u32, capacity: u32): Interner {
 function makeRoom(t: Interner, capacity: u32): void {
   t.capacity = capacity;
   t.words = allocate(<usize>capacity * t.width * 4);
-  t.slots = allocate(<usize>capacity * 16);
+  t.slots = allocateTable(<usize>capacity * 16);
 }
 
 /** Address of tuple `id`. */
@@ -96,4 +96,6 @@ function grow(t: Interner): void {
     while (load<u32>(t.slots + (<usize>slot << 3), 4) != 0) slot = (slot + 1) & mask;
     store<u64>(t.slots + (<usize>slot << 3), entry);
   }
+  release(words, <usize>t.used * t.width * 4);
+  release(slots, <usize>before << 3);
 }

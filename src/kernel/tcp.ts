@@ -6,7 +6,7 @@
  * An entry holds what nearly every segment touches, side by side: with many flows, cache lines touched are what a segment
  * costs. Counts and gaps are in a second table, where a conversation has an entry from its first trouble on.
  */
-import { allocate } from './memory';
+import { allocateTable } from './memory';
 
 const FIN: u32 = 1;
 const SYN: u32 = 2;
@@ -114,7 +114,7 @@ const REORDER_NANOSECONDS: i64 = 3_000_000;
 const FAST_RETRANSMIT: u32 = 2;
 
 /** Entries are cut from blocks of this size. */
-const BLOCK: usize = 1 << 20;
+const BLOCK: usize = 1 << 18;
 let entriesFrom: usize = 0;
 let entriesTo: usize = 0;
 let troublesFrom: usize = 0;
@@ -139,7 +139,7 @@ export function newTcp(): usize {
     return at;
   }
   if (entriesFrom + ENTRY > entriesTo) {
-    entriesFrom = allocate(BLOCK);
+    entriesFrom = allocateTable(BLOCK);
     entriesTo = entriesFrom + BLOCK;
   }
   const at = entriesFrom;
@@ -185,7 +185,7 @@ function select(entry: usize, which: u32): void {
 function troubleOf(which: u32): Trouble {
   if (c.trouble == 0) {
     if (troublesFrom + 2 * TROUBLE > troublesTo) {
-      troublesFrom = allocate(BLOCK);
+      troublesFrom = allocateTable(BLOCK);
       troublesTo = troublesFrom + BLOCK;
     }
     c.trouble = troublesFrom;
