@@ -17,10 +17,11 @@ import {
 } from './flows';
 import { tuple } from './interner';
 import { allocate } from './memory';
-import { conversation, countOf, side } from './tcp';
+import { conversation, countOf, newTcp, side } from './tcp';
 import {
   begin,
   place,
+  prepareText,
   put,
   putByte,
   putBytes,
@@ -69,7 +70,18 @@ let tunnelNames: usize = 0;
 export function setNames(protocols: usize, tunnels: usize): void {
   names = protocols;
   tunnelNames = tunnels;
+  if (noCounts != 0) return;
+  prepareText();
+  noCounts = allocate(NO_COUNTS);
+  begin(noCounts);
+  putCounts(newTcp(), 0, 0);
+  noCountsLength = <u32>(place() - noCounts);
 }
+
+/** Text of the counts of a conversation without trouble, as most are. */
+let noCounts: usize = 0;
+let noCountsLength: u32 = 0;
+const NO_COUNTS: usize = 256;
 
 /** The other half of the flow, -1 where there is none. */
 export function otherHalf(id: u32): i32 {
@@ -317,6 +329,10 @@ function putCount(tcp: usize, first: u32, last: u32, count: u32): void {
 
 /** Counts of one direction, or the sums of both. */
 function putCounts(tcp: usize, first: u32, last: u32): void {
+  if (conversation(tcp).trouble == 0 && noCountsLength != 0) {
+    putBytes(noCounts, noCountsLength);
+    return;
+  }
   put('"retransmissions":');
   putCount(tcp, first, last, 0);
   put(',"outOfOrder":');
