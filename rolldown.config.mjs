@@ -20,9 +20,10 @@ export default defineConfig({
     dir: 'dist',
     cleanDir: true,
     format: 'esm',
+    minify: { compress: true, mangle: false, codegen: { removeWhitespace: true } },
     entryFileNames: '[name].js',
     chunkFileNames: 'src/[name]-[hash].js',
-    advancedChunks: {
+    codeSplitting: {
       groups: [
         { name: 'version', test: /package\.json$/ },
         { name: 'base', test: /src.(errors|sorts|core.text|live.names)/ },
@@ -30,7 +31,7 @@ export default defineConfig({
         // What nearly every run needs.
         {
           name: 'main',
-          test: /dissectors|src.(core|capture.(?!gzip|zstd|lz4|zlib|xxhash|decompress|destination|rotation|pcapng-writer|decap)|flow.(?!worker)|output.(?!packet-worker|parallel)|errors|sorts|pipeline|registration|plugins.ts|commands.(flows|input|context|live-output))/,
+          test: /dissectors|src.(core|capture.(?!gzip|zstd|lz4|zlib|xxhash|decompress|destination|rotation|.*writer)|flow.(?!worker)|output.(csv|flow-table|json|named|records|table|units|writer)|errors|sorts|pipeline|registration|plugins.ts|commands.(flows|input|context|live-output))/,
         },
       ],
     },

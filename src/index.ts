@@ -49,7 +49,8 @@ export { type ProtocolKey, type RegisteredOption, Registry } from './core/regist
 export { packetTree, type TreeLine } from './core/tree.ts';
 export { DecryptingCapture } from './decrypt/decrypting-capture.ts';
 export { SecurityAssociation } from './decrypt/esp.ts';
-export { HBONE_PORT, type HboneOptions, HboneReader } from './decrypt/hbone.ts';
+export { type HboneOptions, HboneReader } from './decrypt/hbone.ts';
+export { HBONE_PORT } from './decrypt/hbone-record.ts';
 export type * from './decrypt/hbone-record.ts';
 export { KeyLog } from './decrypt/key-log.ts';
 export { MacsecKey } from './decrypt/macsec.ts';

@@ -5,6 +5,9 @@
  */
 import type { TlsHello } from '../../dissectors/tls.ts';
 
+/** Where ztunnel listens for it. */
+export const HBONE_PORT = 15008;
+
 /** The packet that shows something. */
 export interface Evidence {
   /** Null where it comes from a running device. */

@@ -16,12 +16,9 @@ import { layerAddress, layerPort } from '../core/record.ts';
 import type { Packet, PacketSink } from '../pipeline.ts';
 import { Budget } from './byte-stream.ts';
 import { ConnectionReader, type HeadersListener } from './hbone-connection.ts';
-import type { Evidence, HboneConnection, HboneEnd } from './hbone-record.ts';
+import { type Evidence, HBONE_PORT, type HboneConnection, type HboneEnd } from './hbone-record.ts';
 import { KeyLog } from './key-log.ts';
 import { Side } from './tls-session.ts';
-
-/** Where ztunnel listens for it. */
-export const HBONE_PORT = 15008;
 
 /** Connections read, some kilobytes each, and bytes that their streams may keep together. */
 const MAX_CONNECTIONS = 16_384;

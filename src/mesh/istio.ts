@@ -1,5 +1,5 @@
 /** What is known of Istio's ambient mode from its sources; see docs/rules/istio.md. */
-import { HBONE_PORT } from '../decrypt/hbone.ts';
+import { HBONE_PORT } from '../decrypt/hbone-record.ts';
 
 export { HBONE_PORT };
 
