@@ -49,6 +49,7 @@ export async function prepare(
   walk: {
     application: boolean;
     account?: VniKey;
+    analyses?: boolean;
     fields?: readonly string[];
     silent?: boolean;
     plugin?: Plugin;
@@ -74,7 +75,7 @@ export async function prepare(
   // Results are read while devices are captured, so that one thread has them all.
   const workers = walk.account === undefined || devices ? 1 : await workersFor(files, options, plugins);
   const accountWith = (key: VniKey, shares: number) =>
-    new FlowAccounting(dissector, roles, key, { share: 0, shares });
+    new FlowAccounting(dissector, roles, key, { share: 0, shares }, walk.analyses);
   let accounting = walk.account === undefined ? null : accountWith(walk.account, workers);
   const interrupted = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () => reject(new Interrupted()), { once: true });

@@ -21,7 +21,7 @@ export interface VniOptions extends LiveOutputOptions {
 
 export async function vni(files: string[], options: VniOptions, context: Context): Promise<number> {
   const live = await LiveOutput.create<VniRecord>(options, context);
-  const walk = { application: false, account: options.vniKey };
+  const walk = { application: false, account: options.vniKey, analyses: false };
   const analysis = await prepare(files, options, walk, context, live);
   const { accounting, summary } = await live.account(analysis, () => ({
     name: 'VNIs',

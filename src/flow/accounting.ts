@@ -43,6 +43,8 @@ export class FlowAccounting implements PacketSink {
   ended: { readonly vnis: VniSums; readonly tunnels: TunnelSums } | null = null;
   readonly roles: FlowRoles;
   readonly vniKey: VniKey;
+  /** Sequence numbers are followed; without, flows have no `tcp` record. */
+  readonly analyses: boolean;
   readonly registry: Registry;
   private readonly dissector: Dissector;
   private readonly kernel: Kernel;
@@ -78,11 +80,18 @@ export class FlowAccounting implements PacketSink {
   private readonly words: Int32Array;
   private serial = 0;
 
-  constructor(dissector: Dissector, roles: FlowRoles, vniKey: VniKey = 'auto', sharing?: Sharing) {
+  constructor(
+    dissector: Dissector,
+    roles: FlowRoles,
+    vniKey: VniKey = 'auto',
+    sharing?: Sharing,
+    analyses = true,
+  ) {
     this.dissector = dissector;
     this.registry = dissector.registry;
     this.roles = roles;
     this.vniKey = vniKey;
+    this.analyses = analyses;
     const { protocols } = roles;
     this.own = new Share(this.registry, this.paths, sharing);
     this.shares = [this.own];
@@ -100,6 +109,7 @@ export class FlowAccounting implements PacketSink {
     });
     this.conversationKeys = protocols.map((protocol) => protocol.flow?.conversation ?? null);
     kernel.initialize(dissector, roles, {
+      analyses,
       join: vniKey === 'auto',
       ignoreVni: vniKey === 'none',
       tunnelName: (protocol) => this.tunnelNames[protocol],

@@ -24,7 +24,14 @@ export interface KernelHost {
 
 interface Exports {
   seed(at: number): void;
-  initialize(rows: number, join: number, ignoreVni: number, share: number, shares: number): void;
+  initialize(
+    rows: number,
+    analyses: number,
+    join: number,
+    ignoreVni: number,
+    share: number,
+    shares: number,
+  ): void;
   allocate(bytes: number): number;
   walk(batch: number, from: number, to: number): number;
   accountWalked(walked: number, list: number, from: number, to: number, first: number): number;
@@ -225,6 +232,7 @@ export class Kernel {
     dissector: Dissector,
     roles: FlowRoles,
     options: {
+      analyses: boolean;
       join: boolean;
       ignoreVni: boolean;
       tunnelName: (protocol: number) => number;
@@ -272,7 +280,8 @@ export class Kernel {
       this.refresh()[rows / 4 + number] = at;
     });
     const { share, shares } = this.sharing;
-    this.exports.initialize(rows, options.join ? 1 : 0, options.ignoreVni ? 1 : 0, share, shares);
+    const { analyses, join, ignoreVni } = options;
+    this.exports.initialize(rows, Number(analyses), Number(join), Number(ignoreVni), share, shares);
   }
 
   /** Gives the kernel the names that it writes. */

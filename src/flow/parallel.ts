@@ -14,6 +14,7 @@ export interface WorkerTask {
   /** Address of the exchange. */
   readonly exchange: number;
   readonly vniKey: VniKey;
+  readonly analyses: boolean;
   /** Rules that the registry of the main thread was made with. */
   readonly decodeAs: readonly string[];
 }
@@ -48,6 +49,7 @@ export class ParallelAccounting implements PacketSink {
         common: kernel.common,
         exchange,
         vniKey: accounting.vniKey,
+        analyses: accounting.analyses,
         decodeAs,
       };
       const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: task });

@@ -6,10 +6,10 @@ import { FlowAccounting } from './accounting.ts';
 import { Exchange } from './exchange.ts';
 import type { WorkerResult, WorkerTask } from './parallel.ts';
 
-const { share, shares, common, exchange: at, vniKey, decodeAs }: WorkerTask = workerData;
+const { share, shares, common, exchange: at, vniKey, analyses, decodeAs }: WorkerTask = workerData;
 const dissector = buildDissector(decodeAs, { application: false });
 const roles = new FlowRoles(dissector.registry);
-const accounting = new FlowAccounting(dissector, roles, vniKey, { share, shares, common });
+const accounting = new FlowAccounting(dissector, roles, vniKey, { share, shares, common }, analyses);
 const exchange = new Exchange(accounting, at);
 while (!exchange.done) {
   const { epoch } = exchange;

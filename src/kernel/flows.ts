@@ -161,6 +161,8 @@ let halves: usize = 0;
 let halvesMask: u32 = 0;
 let waiting: u32 = 0;
 
+/** TCP segments are looked at. */
+let analyses: bool = true;
 /** Halves of conversations are joined. */
 let joins: bool = false;
 /** Number of the packet at hand. */
@@ -180,7 +182,8 @@ export let otherSets: Interner = changetype<Interner>(0);
 export let formerEndpoints: Interner = changetype<Interner>(0);
 let scratch: usize = 0;
 
-export function start(join: bool): void {
+export function start(analyse: bool, join: bool): void {
+  analyses = analyse;
   joins = join;
   directory = allocate(1 << 18);
   indexMask = 8191;
@@ -690,6 +693,7 @@ const RST: u32 = 4;
 const ACK: u32 = 16;
 
 export function takeSegment(id: u32, w: Walked): void {
+  if (!analyses) return;
   const f = flow(id);
   if (f.tcp == 0) {
     if ((f.flags & Flag.deferred) == 0 && f.otherHalf == 0 && packetsOf(f, 0) + packetsOf(f, 1) == 1 && f.excess0 == 0 && f.excess1 == 0) {

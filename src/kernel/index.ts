@@ -63,8 +63,8 @@ export let fetched: u32 = 0;
 const GROUP: u32 = 32;
 
 /** @param rows addresses of `Row` by protocol number */
-export function initialize(rows: usize, join: bool, ignoreVni: bool, which: u32, parts: u32): void {
-  start(join);
+export function initialize(rows: usize, analyses: bool, join: bool, ignoreVni: bool, which: u32, parts: u32): void {
+  start(analyses, join);
   setRows(rows, ignoreVni);
   setShare(which, parts);
 }
