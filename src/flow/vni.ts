@@ -33,24 +33,56 @@ export interface VniRecord {
 
 type EndpointPair = [string | null, string | null];
 
-/** Texts of tunnel endpoints by share and number: many VNIs have the same. */
+/** Pairs of tunnel endpoints, whichever sends and whatever their number in a share: many VNIs have the same. */
 class EndpointPairs {
-  private readonly known = new Map<Share, ({ text: string; pair: EndpointPair } | null)[]>();
+  private readonly known = new Map<Share, number[]>();
+  private readonly byText = new Map<string, number>();
+  private readonly pairs: EndpointPair[] = [];
+  /** Places of pairs in the order of their texts, and the other way round. */
+  private ranks: number[] = [];
+  private ranked: number[] = [];
 
-  of(share: Share, number: number): { text: string; pair: EndpointPair } | null {
-    let pairs = this.known.get(share);
-    if (pairs === undefined) {
-      pairs = [];
-      this.known.set(share, pairs);
+  /** Number of the pair of a share's endpoints, -1 where they have none. */
+  private of(share: Share, endpoints: number): number {
+    let numbers = this.known.get(share);
+    if (numbers === undefined) {
+      numbers = [];
+      this.known.set(share, numbers);
     }
-    let found = pairs[number];
-    if (found === undefined) {
-      const level = share.endpoints.levels(number).at(-1);
-      const pair = level && ([level.src, level.dst].sort() as EndpointPair);
-      found = pair ? { text: pair.join(' '), pair } : null;
-      pairs[number] = found;
+    numbers[endpoints] ??= this.add(share, endpoints);
+    return numbers[endpoints];
+  }
+
+  private add(share: Share, endpoints: number): number {
+    const level = share.endpoints.levels(endpoints).at(-1);
+    if (level === undefined) return -1;
+    const pair = [level.src, level.dst].sort() as EndpointPair;
+    const text = pair.join(' ');
+    let number = this.byText.get(text);
+    if (number === undefined) {
+      number = this.pairs.push(pair) - 1;
+      this.byText.set(text, number);
     }
-    return found;
+    return number;
+  }
+
+  /** Pairs of endpoints given by share, in the order of their texts. */
+  sorted(endsByShare: ReadonlyMap<Share, ReadonlySet<number>>): EndpointPair[] {
+    const numbers = new Set<number>();
+    for (const [share, ends] of endsByShare) for (const number of ends) numbers.add(this.of(share, number));
+    numbers.delete(-1);
+    if (this.ranks.length < this.pairs.length) this.rank();
+    return Array.from(
+      Int32Array.from(numbers, (i) => this.ranks[i]).sort(),
+      (rank) => this.pairs[this.ranked[rank]],
+    );
+  }
+
+  private rank(): void {
+    this.ranked = [...this.byText.keys()].sort().map((text) => this.byText.get(text)!);
+    this.ranked.forEach((number, rank) => {
+      this.ranks[number] = rank;
+    });
   }
 }
 
@@ -65,7 +97,7 @@ class VniSum {
   /** Conversations whose other direction has another VNI. */
   halves = 0;
   /** Numbers of tunnel endpoints, by the share whose numbers they are. */
-  private readonly endsByShare = new Map<Share, Set<number>>();
+  readonly endsByShare = new Map<Share, Set<number>>();
   /** By number, `NO_PROTOCOL` for those that are not known. */
   readonly protocols = new Map<number, DirectionRecord>();
   private lastProtocol = -1;
@@ -131,18 +163,6 @@ class VniSum {
     if (seconds > last[0] || (seconds === last[0] && nanoseconds > last[1]))
       this.last = [seconds, nanoseconds];
   }
-
-  /** Pairs of the innermost tunnels' endpoints, in the order of their texts. */
-  tunnelEndpoints(known: EndpointPairs): EndpointPair[] {
-    const pairs = new Map<string, EndpointPair>();
-    for (const [share, numbers] of this.endsByShare) {
-      for (const number of numbers) {
-        const found = known.of(share, number);
-        if (found !== null) pairs.set(found.text, found.pair);
-      }
-    }
-    return [...pairs.keys()].sort().map((text) => pairs.get(text)!);
-  }
 }
 
 /** Sums by VNI over entries that are given one by one. */
@@ -151,6 +171,8 @@ export class VniSums {
   private readonly byPath = new Map<number, VniSum>();
   private readonly accounting: FlowAccounting;
   private readonly before: VniSums | null;
+  /** Places of an entry's words. */
+  private readonly words;
   /** (sum, address kind, address): a new tuple is an endpoint not counted before. */
   private readonly addresses = new Interner(6);
 
@@ -158,6 +180,18 @@ export class VniSums {
   constructor(accounting: FlowAccounting, before: VniSums | null = null) {
     this.accounting = accounting;
     this.before = before;
+    const { layout } = accounting.own.kernel;
+    this.words = {
+      a: layout.flowA / 4,
+      path: layout.flowPath / 4,
+      identity: layout.flowIdentity / 4,
+      endpoints: layout.flowEndpoints / 4,
+      first: layout.flowFirst / 4,
+      last: layout.flowLast / 4,
+      otherHalf: layout.flowOtherHalf / 4,
+      optionSet: layout.flowOptionSet / 4,
+      rest: layout.flowRest / 4,
+    };
     for (const [name, sum] of before?.byName ?? []) this.byName.set(name, sum.copy());
   }
 
@@ -186,16 +220,16 @@ export class VniSums {
   /** Adds an entry, of a flow or of one of its two halves. */
   add(share: Share, id: number): void {
     const { addresses } = this;
-    const { exports, layout, words } = share.kernel;
+    const { exports, words } = share.kernel;
+    const { words: at } = this;
     // Its words are read where they lie: a call for each would take most of the time.
     const base = (exports.flow(id) >>> 0) / 4;
-    const wordOf = (offset: number) => words[base + offset / 4];
     const sums = share.kernel.sumsOf(id);
     if (sums[0] + sums[3] === 0) return;
-    const identity = wordOf(layout.flowIdentity);
-    const sum = this.sumOf(wordOf(layout.flowPath));
+    const identity = words[base + at.identity];
+    const sum = this.sumOf(words[base + at.path]);
     // Two halves of one conversation are one flow, and can be in one VNI: where outer VNIs differ.
-    const other = wordOf(layout.flowOtherHalf) - 1;
+    const other = words[base + at.otherHalf] - 1;
     // Asked of the later half only: VNIs are in the order of their first flows.
     const otherSum = other < 0 || other > id ? null : this.sumOf(pathOf(share, other));
     if (otherSum !== sum) sum.flows++;
@@ -203,17 +237,17 @@ export class VniSums {
       sum.halves++;
       otherSum.halves++;
     }
-    if (wordOf(layout.flowOptionSet) !== 0) share.optionSets.addTo(sum.options, id);
-    const rest = (wordOf(layout.flowRest) >>> 0) / 4;
+    if (words[base + at.optionSet] !== 0) share.optionSets.addTo(sum.options, id);
+    const rest = (words[base + at.rest] >>> 0) / 4;
     for (let end = 0; end < 2; end++) {
       addresses.key[0] = sum.number;
       addresses.key[1] = identity >>> 16;
-      addresses.key[2] = wordOf(layout.flowA + 4 * end);
+      addresses.key[2] = words[base + at.a + end];
       for (let i = 0; i < 3; i++) addresses.key[3 + i] = rest === 0 ? 0 : words[rest + 3 * end + i];
       if (addresses.key[1] !== 0 && this.isNew(addresses)) sum.endpoints++;
     }
-    sum.reach(wordOf(layout.flowFirst + 4) >>> 0, wordOf(layout.flowFirst));
-    sum.reach(wordOf(layout.flowLast + 4) >>> 0, wordOf(layout.flowLast));
+    sum.reach(words[base + at.first + 1] >>> 0, words[base + at.first]);
+    sum.reach(words[base + at.last + 1] >>> 0, words[base + at.last]);
     const portion = sum.portion(identity & 0xffff);
     portion.packets += sums[0] + sums[3];
     portion.bytes += sums[1] + sums[4];
@@ -222,7 +256,7 @@ export class VniSums {
     sum.outerBytes += sums[2] + sums[5];
     for (let direction = 0; direction < 2; direction++) {
       if (sums[3 * direction] === 0) continue;
-      const ends = wordOf(layout.flowEndpoints + 4 * direction);
+      const ends = words[base + at.endpoints + direction];
       if (ends > 0) sum.ends(share).add(ends);
     }
   }
@@ -258,7 +292,7 @@ export function vniRecords(accounting: FlowAccounting): VniRecord[] {
       outerBytes: sum.outerBytes,
       flows: sum.flows,
       endpoints: sum.endpoints,
-      tunnelEndpoints: sum.tunnelEndpoints(pairs),
+      tunnelEndpoints: pairs.sorted(sum.endsByShare),
       overhead:
         sum.outerBytes === 0 ? 0 : Math.round(((sum.outerBytes - sum.bytes) / sum.outerBytes) * 1e6) / 1e6,
       protocols: Object.fromEntries(
