@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Interner } from '../../src/flow/interner.ts';
 import { NO_PATH, Paths } from '../../src/flow/tunnels.ts';
-import { account, frame, geneve, udp } from './frames.ts';
+import { account, frame, geneve, option, tcp, udp, zeros } from './frames.ts';
 
 describe('flow table', () => {
   it.each([
@@ -19,6 +19,43 @@ describe('flow table', () => {
     expect(flows).toHaveLength(many);
     flows.forEach(({ src, srcPort, vni, packets }, i) => {
       expect([src, srcPort, vni, packets]).toEqual([source(i).replace('::0', '::'), i, i % 7, 2]);
+    });
+  });
+
+  it('keeps what flows hold while all its tables grow into each other’s places', () => {
+    // Of each sort a thousand and more: addresses with further words, TCP entries, sets of options, tunnel endpoints.
+    const many = 12_000;
+    const packet = (i: number, round: number) => {
+      const six = i % 3 === 0;
+      const ends = six
+        ? { src: `fd00::${i.toString(16)}`, dst: 'fd01::1' }
+        : { src: `10.0.${i >> 8}.${i & 255}`, dst: '10.1.0.1' };
+      const isTcp = i % 2 === 0;
+      const payload = isTcp ? tcp(i, 80, { seq: round * 10, ack: 1 }, zeros(10)) : udp(i, 53, zeros(10));
+      return geneve(
+        {
+          vni: i % 5,
+          nodes: { src: `192.0.${2 + (i % 6)}.${i % 250}`, dst: '192.0.2.251' },
+          options: option(0x102, (i + round) % 40),
+        },
+        frame(isTcp ? 6 : 17, ends, payload),
+      );
+    };
+    const frames = [0, 1, 2].flatMap((round) => Array.from({ length: many }, (_, i) => packet(i, round)));
+    const { flows } = account(frames);
+    expect(flows).toHaveLength(many);
+    flows.forEach((flow, i) => {
+      expect([flow.srcPort, flow.vni, flow.packets, flow.tunnels[0].src]).toEqual([
+        i,
+        i % 5,
+        3,
+        `192.0.${2 + (i % 6)}.${i % 250}`,
+      ]);
+      expect(flow.options.map(({ type }) => type).sort()).toEqual(
+        [0, 1, 2].map((round) => (i + round) % 40).sort(),
+      );
+      if (flow.tcp)
+        expect(flow.tcp).toMatchObject({ state: 'midstream', retransmissions: 0, lostSegments: 0 });
     });
   });
 
