@@ -35,12 +35,6 @@ const named = (list) => Object.fromEntries(list.map((text) => text.split(/=(.*)/
 const sizes = { ...SIZES[options.full ? 'full' : 'small'] };
 for (const [name, size] of Object.entries(named(options.size))) sizes[name] = size.split(',').map(Number);
 const given = named(options.capture);
-const captures = { tiny: captureOf([40, 10]) };
-for (const name of ['S', 'M', 'F']) captures[name] = given[name] ?? captureOf(sizes[name]);
-
-const own = [process.execPath, join(import.meta.dirname, '..', 'dist', 'bin', 'tunscope.js')];
-const reference = compiledReference();
-const commands = commandsOf({ own, reference, captures });
 const rows = ROWS.filter(({ job }) => job.includes(options.only));
 if (rows.length === 0) {
   process.stderr.write(
@@ -48,7 +42,14 @@ if (rows.length === 0) {
   );
   process.exit(2);
 }
+const uses = new Set(rows.flatMap((row) => row.uses));
+const captures = { tiny: captureOf([40, 10]) };
+for (const name of ['S', 'M', 'F', 'L'])
+  captures[name] = given[name] ?? (name !== 'L' || uses.has('flows L') ? captureOf(sizes[name]) : '');
 
+const own = [process.execPath, join(import.meta.dirname, '..', 'dist', 'bin', 'tunscope.js')];
+const reference = compiledReference();
+const commands = commandsOf({ own, reference, captures });
 const missing = new Set();
 const wanted = new Set();
 for (const { uses } of rows) {

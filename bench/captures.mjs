@@ -1,4 +1,4 @@
-/** The captures S, M and F, and the C programs that make and count them where TUNSCOPE_SHARED names their directory. */
+/** The captures S, M, F and L, and the C programs that make and count them where TUNSCOPE_SHARED names their directory. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,10 +8,15 @@ import { isInstalled } from './measure.mjs';
 const folder = join(import.meta.dirname, 'captures');
 const build = join(import.meta.dirname, 'build');
 
-/** Packets and flows. M against S shows growth, F what flows cost. */
+/** Packets and flows. M against S shows growth, F what flows cost; L has as many packets as M, and the flows of S. */
 export const SIZES = {
-  small: { S: [300_000, 15_000], M: [1_500_000, 75_000], F: [300_000, 300_000] },
-  full: { S: [1_000_000, 50_000], M: [10_000_000, 500_000], F: [3_000_000, 3_000_000] },
+  small: { S: [300_000, 15_000], M: [1_500_000, 75_000], F: [300_000, 300_000], L: [1_500_000, 15_000] },
+  full: {
+    S: [1_000_000, 50_000],
+    M: [10_000_000, 500_000],
+    F: [3_000_000, 3_000_000],
+    L: [10_000_000, 50_000],
+  },
 };
 
 /** Compiles `name`.c of the shared directory; null where that, or gcc, is not there. */

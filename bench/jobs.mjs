@@ -6,7 +6,7 @@ import { isInstalled, output } from './measure.mjs';
 const EK_PACKETS = 100_000;
 
 /** Name to command line and, for what may not be there, the program. `tiny` is a capture of 40 packets. */
-export function commandsOf({ own, reference, captures: { S, M, F, tiny } }) {
+export function commandsOf({ own, reference, captures: { S, M, F, L, tiny } }) {
   const ours = (...args) => ({ run: [...own, ...args] });
   const peer = (program, ...args) => ({ run: [program, ...args], missing: !isInstalled(program) && program });
   const yardstick = (file) => ({ run: [reference, file], missing: reference === null && 'the C reference' });
@@ -18,6 +18,7 @@ export function commandsOf({ own, reference, captures: { S, M, F, tiny } }) {
       'flows M': ours('flows', '--ndjson', M),
       'flows M --workers 1': ours('flows', '--ndjson', '--workers', '1', M),
       'flows F': ours('flows', '--ndjson', F),
+      'flows L': ours('flows', '--ndjson', L),
       'vni M': ours('vni', '--ndjson', M),
       'packets --ndjson S': ours('packets', '--ndjson', S),
       'packets S': ours('packets', S),
@@ -114,6 +115,7 @@ export const ROWS = [
       return (bytes(m) - M.flows * each) / (bytes(s) - S.flows * each);
     },
   },
+  within('flows L', 'flows S', 1.1, { what: bytes, of: 'memory: more packets of the same flows' }),
   within('--version', 'node -e 0', 1.25),
   within('flows, 40 packets', 'node -e 0', 1.6),
 ];
