@@ -29,10 +29,11 @@ export async function loadModule(file: string): Promise<Plugin> {
 /** What the module exports by default. */
 export async function importDefault(file: string): Promise<unknown> {
   const url = pathToFileURL(path.resolve(file)).href;
-  // Node would name this program as the one that looks for it.
-  await stat(file).catch((error) => {
+  // Node would name this program as the one that looks for it, and wait for the writer of a pipe, deaf to signals.
+  const status = await stat(file).catch((error) => {
     throw new UsageError(`${file}: ${systemReason(error)}`);
   });
+  if (!status.isFile()) throw new UsageError(`${file}: not a regular file`);
   if (
     TYPESCRIPT.includes(path.extname(file)) &&
     !('typescript' in process.features && process.features.typescript)
