@@ -1,5 +1,5 @@
 /** The built command as a process of its own, and what is put around it to fail. */
-import { type SpawnOptions, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -70,10 +70,37 @@ export function tunnelled(packet: number, flows = 100): Uint8Array {
 }
 
 /** A pcap file of so many packets, one per millisecond. */
-export function writeCapture(file: string, packets: number): string {
+export function writeCapture(file: string, packets: number, flows?: number): string {
   const records = Array.from({ length: packets }, (_, i) =>
-    pcapRecord(Math.floor(i / 1000), (i % 1000) * 1000, tunnelled(i)),
+    pcapRecord(Math.floor(i / 1000), (i % 1000) * 1000, tunnelled(i, flows)),
   );
   writeFileSync(file, join(pcapHeader(), ...records));
   return file;
+}
+
+export function makeFifo(file: string): string {
+  execFileSync('mkfifo', [file]);
+  return file;
+}
+
+/** What a child says on a stream: all of it, and a promise of the moment when it has said `pattern`. */
+export function follow(stream: Readable) {
+  let text = '';
+  let look = () => {};
+  const all = new Promise<string>((resolve) => stream.on('end', () => resolve(text)));
+  stream.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk;
+    look();
+  });
+  return {
+    all,
+    until: (pattern: RegExp) =>
+      new Promise<void>((resolve, reject) => {
+        look = () => {
+          if (pattern.test(text)) resolve();
+        };
+        stream.on('end', () => reject(new Error(`ended without ${pattern}: ${text}`)));
+        look();
+      }),
+  };
 }
