@@ -9,6 +9,7 @@ import { printable } from '../src/core/text.ts';
 import { CaptureError, Interrupted, MemoryError, OutputError, UsageError } from '../src/errors.ts';
 import { BACKENDS } from '../src/live/names.ts';
 import { FLOW_SORTS, VNI_SORTS } from '../src/sorts.ts';
+import { endWithout } from './standard-output.ts';
 
 function positive(text: string): number {
   const number = Number(text);
@@ -294,13 +295,8 @@ const openStdout = () =>
 
 async function main(abort: AbortController, stdout: ReturnType<typeof openStdout>): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort());
-  // A closed pipe (| head) is the reader's way to say that it has enough.
   let complete = async () => {};
-  stdout.on('error', (error: NodeJS.ErrnoException) => {
-    const closed = error.code === 'EPIPE';
-    if (!closed) process.stderr.write(`tunscope: standard output: ${error.message}\n`);
-    complete().finally(() => process.exit(closed ? 0 : 1));
-  });
+  endWithout(stdout, () => complete());
   let status = 0;
   const context: Context = {
     stdin: process.stdin,

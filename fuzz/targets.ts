@@ -15,7 +15,6 @@ import { FlowRoles, Outline } from '../src/core/outline.ts';
 import { Registry } from '../src/core/registry.ts';
 import { SecurityAssociation } from '../src/decrypt/esp.ts';
 import { KeyLog } from '../src/decrypt/key-log.ts';
-import { specTexts } from '../src/decrypt/key-spec.ts';
 import { MacsecKey } from '../src/decrypt/macsec.ts';
 import { PacketHeaderReader } from '../src/decrypt/packet-headers.ts';
 import { CaptureError, UsageError } from '../src/errors.ts';
@@ -389,15 +388,11 @@ export const TARGETS: readonly Target[] = [
       ),
     run: parses((text) => {
       new KeyLog().add(text);
-      // A file that is named is another matter.
-      if (text.startsWith('@')) return;
-      for (const given of specTexts('--esp-sa', [text])) {
-        for (const kind of [SecurityAssociation, MacsecKey]) {
-          try {
-            kind.parse(given);
-          } catch (error) {
-            if (!(error instanceof UsageError)) throw error;
-          }
+      for (const kind of [SecurityAssociation, MacsecKey]) {
+        try {
+          kind.parse(text);
+        } catch (error) {
+          if (!(error instanceof UsageError)) throw error;
         }
       }
     }),

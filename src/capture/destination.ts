@@ -214,6 +214,8 @@ export class StreamDestination implements Destination {
   }
 
   write(bytes: Uint8Array): Promise<void> {
+    // A stream of a file keeps what is written after an error, and never calls back.
+    if (this.stream.errored) return Promise.resolve();
     return new Promise((resolve) => this.stream.write(bytes, () => resolve()));
   }
 

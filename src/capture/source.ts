@@ -109,6 +109,7 @@ const REASONS: Record<string, string> = {
   EDQUOT: 'disk quota exceeded',
   EFBIG: 'larger than files may be',
   EROFS: 'on a read-only file system',
+  EIO: 'input/output error',
   EPIPE: 'nobody reads it any more',
 };
 

@@ -27,12 +27,12 @@ export async function flows(files: string[], options: FlowsOptions, context: Con
       throw new UsageError('--by prints groups at the end: leave out --interval and --metrics');
     return (await import('./groups.ts')).groups(options.by, files, options, context);
   }
-  const live = await LiveOutput.create<FlowRecord>(options, context);
-  const walk = { application: false, account: options.vniKey };
-  const analysis = await prepare(files, options, walk, context, live);
   const format = formatOf(options);
   if (limitsLives(options) && (format === 'json' || format === 'csv'))
     throw new UsageError('--idle, --active and --max-flows print flows as they end: use --ndjson');
+  const live = await LiveOutput.create<FlowRecord>(options, context);
+  const walk = { application: false, account: options.vniKey };
+  const analysis = await prepare(files, options, walk, context, live);
   const writer = new TextWriter(context.stdout);
   const { names: kube } = analysis;
   const ended = new EndedFlows(analysis, format === 'ndjson' || live.snapshots ? writer : null);

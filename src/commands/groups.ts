@@ -1,6 +1,6 @@
 /** `tunscope flows --by FIELDS`: packets grouped by the values of any fields. */
 import type { FieldValue } from '../core/field.ts';
-import { timeText } from '../core/text.ts';
+import { printable, timeText } from '../core/text.ts';
 import { UsageError } from '../errors.ts';
 import type { FieldReader } from '../filter/reader.ts';
 import type { KubeNames } from '../k8s/names.ts';
@@ -210,8 +210,9 @@ export class GroupAccounting implements PacketSink {
   }
 }
 
+/** One line: tables take line breaks for their own. */
 function valueText(value: GroupValue): string {
-  return Array.isArray(value) ? value.join(' ') : String(value ?? '-');
+  return printable(Array.isArray(value) ? value.join(' ') : String(value ?? '-'));
 }
 
 function groupColumns(names: readonly string[]): Column<GroupRecord>[] {

@@ -9,6 +9,7 @@ import type { Plugin } from '../core/protocol.ts';
 import type { Registry } from '../core/registry.ts';
 import { printable } from '../core/text.ts';
 import type { DecryptingCapture } from '../decrypt/decrypting-capture.ts';
+import type { KeyLog } from '../decrypt/key-log.ts';
 import { Interrupted } from '../errors.ts';
 import type { FieldReader, Filter } from '../filter/index.ts';
 import { FlowAccounting, type VniKey } from '../flow/accounting.ts';
@@ -20,7 +21,7 @@ import { countText } from '../output/units.ts';
 import { type PacketSink, type RunOptions, run, type SummaryRecord } from '../pipeline.ts';
 import { buildRegistry } from '../registration.ts';
 import type { Context, InputOptions } from './context.ts';
-import { unprotectWith } from './decryption.ts';
+import { keyLogOf, unprotectWith } from './decryption.ts';
 import { devicesOf, type LiveWishes, openDevices, reportLive } from './live-input.ts';
 import { pluginsOf } from './plugins.ts';
 import type { CaptureOutput } from './write.ts';
@@ -36,6 +37,8 @@ export interface Analysis {
   readonly readers: readonly FieldReader[];
   /** The same capture, where keys were given for its packets. */
   readonly decryption: DecryptingCapture | null;
+  /** Where `prepare` was asked for it and there may be secrets. */
+  readonly keyLog: KeyLog | null;
   /** Where `--k8s` says so. */
   readonly names: KubeNames | null;
   /** Where `-w` says so. */
@@ -53,6 +56,7 @@ export async function prepare(
     fields?: readonly string[];
     silent?: boolean;
     plugin?: Plugin;
+    keyLog?: boolean;
   },
   context: Context,
   live: LiveWishes = {},
@@ -81,7 +85,7 @@ export async function prepare(
     signal.addEventListener('abort', () => reject(new Interrupted()), { once: true });
   });
   interrupted.catch(() => {}); // an abort after opening is the run's to see
-  const unprotect = await unprotectWith(options);
+  const unprotect = await unprotectWith(options, signal);
   const opened = devices
     ? await openDevices(devices, options, context, live, accounting?.allocate)
     : await Promise.race([
@@ -94,9 +98,11 @@ export async function prepare(
   if (workers > 1 && options.countCopies !== true && mayHaveCopies(capture, dissector))
     accounting = accountWith(walk.account!, 1);
   try {
+    const keyLog = walk.keyLog === true ? await keyLogOf(options, capture, signal) : null;
+    // The last that may fail before the run, which takes care of what it leaves.
     const opening = writing?.CaptureOutput.open(options, capture, dissector, roles, context) ?? null;
     const output = await Promise.race([opening, interrupted]);
-    const shared = { dissector, roles, capture, accounting, decryption };
+    const shared = { dissector, roles, capture, accounting, decryption, keyLog };
     return { ...shared, filter: filter?.matches, readers, names, output };
   } catch (error) {
     await capture.close();

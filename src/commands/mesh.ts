@@ -6,14 +6,13 @@ import { printable } from '../core/text.ts';
 import { UsageError } from '../errors.ts';
 import type { Ambient } from '../mesh/ambient.ts';
 import { istioPort } from '../mesh/geneve-port.ts';
-import { journeysAt } from '../mesh/path.ts';
+import { endsOf, journeysAt } from '../mesh/path.ts';
 import { type MeshRecord, meshRecord } from '../mesh/record.ts';
 import { istioRulesWith } from '../mesh/rules/index.ts';
 import { jsonText } from '../output/json.ts';
 import { countText } from '../output/units.ts';
 import { TextWriter } from '../output/writer.ts';
 import { type Context, formatOf, type InputOptions, lineWidth, tableRows, useColor } from './context.ts';
-import { keyLogOf } from './decryption.ts';
 import { analyse, prepare, report } from './input.ts';
 
 export interface MeshOptions extends InputOptions {
@@ -39,6 +38,8 @@ export async function mesh(files: string[], options: MeshOptions, context: Conte
   if (format === 'csv') throw new UsageError('mesh has no table to write as --csv; try --ndjson');
   if (options.path !== undefined && format !== 'table')
     throw new UsageError('--path draws for people; --json has every journey');
+  const { path } = options;
+  const ends = path === undefined ? [] : endsOf(path);
   const { stdin, stdout } = context;
   const isLive = options.interface !== undefined;
   if (options.interval !== undefined && !isLive) throw new UsageError('--interval is for captures with -i');
@@ -59,17 +60,14 @@ export async function mesh(files: string[], options: MeshOptions, context: Conte
     view?.tell(printable(text));
     if (view !== null && covered.push(text) > COVERED) covered.shift();
   };
-  const walk = { application: false, plugin: istioPort };
+  const walk = { application: false, plugin: istioPort, keyLog: true };
   const latency = shows || options.interval !== undefined ? 'prompt' : 'batch';
   const analysis = await prepare(files, options, walk, context, { latency, notify });
   const { dissector, roles, capture, names } = analysis;
   let ambient: Ambient | null = null;
-  const rules = istioRulesWith(
-    (gathered) => {
-      ambient = gathered;
-    },
-    (await keyLogOf(options, capture)) ?? undefined,
-  );
+  const rules = istioRulesWith((gathered) => {
+    ambient = gathered;
+  }, analysis.keyLog ?? undefined);
   const checker = new Checker({ dissector, roles, interfaces: capture.interfaces }, [rules]);
   const gathered: Gathered = { ambient: ambient!, checker };
   const writer = new TextWriter(stdout);
@@ -122,9 +120,9 @@ export async function mesh(files: string[], options: MeshOptions, context: Conte
     const style = { width: lineWidth(context), color: useColor(context, options) };
     const rows = tableRows(context, options);
     const lines =
-      options.path === undefined
+      path === undefined
         ? meshLines(record, findings, style, rows)
-        : pathLines(record, journeysAt(record.journeys, options.path), options.path, style.width);
+        : pathLines(record, journeysAt(record.journeys, ends), path, style.width);
     for (const line of withNames(lines)) writer.line(line);
   }
   await writer.flush();

@@ -36,7 +36,7 @@ export async function packets(files: string[], options: PacketsOptions, context:
   const format = formatOf(options);
   const isText = !options.tree && !options.hex && !options.diagram;
   const silent = options.write === '-' && format === 'table' && isText;
-  const walk = { application: !silent, silent };
+  const walk = { application: !silent, silent, keyLog: !silent };
   const prepared = onlyNumber(
     await prepare(files, limited, walk, context, { latency: 'immediate' }),
     options.number,
@@ -47,7 +47,7 @@ export async function packets(files: string[], options: PacketsOptions, context:
   }
   const { filter } = prepared;
   const relativeTime = relativeClock();
-  const headers = await packetHeaders(options, prepared);
+  const headers = await packetHeaders(prepared);
   // Times count from the capture's first packet, whether it matches or not.
   const analysis: Analysis = filter
     ? {

@@ -44,9 +44,9 @@ export async function checkWrite(
         '-w -: results go to standard output already; write to a file, or use packets without other output',
       );
     if (stdout.isTTY) throw new UsageError('-w -: standard output is a terminal');
-    return;
   }
-  const target = await stat(write).catch(() => null);
+  // Of `>> FILE`, each packet written would be one more to read.
+  const target = await (write === '-' ? promisify(fstat)(1) : stat(write)).catch(() => null);
   if (!target?.isFile()) return;
   for (const file of files) {
     const source = await (file === '-' ? promisify(fstat)(0) : stat(file)).catch(() => null);

@@ -51,7 +51,7 @@ class TreeDetails implements Details {
   }
 
   private line(text: string, offset: number, length: number, severity: Severity | null = null): void {
-    this.lines.push({ depth: this.depth, text, offset, length, severity });
+    this.lines.push({ depth: this.depth, text: printable(text), offset, length, severity });
   }
   field(field: Field, base: number): void {
     this.line(fieldLine(field, this.view, base), base + field.at, field.size);
@@ -60,7 +60,7 @@ class TreeDetails implements Details {
     this.line(`${field.label}: ${field.show(value)}`, offset, length);
   }
   open(label: string, offset: number, length: number): void {
-    this.line(printable(label), offset, length);
+    this.line(label, offset, length);
     this.depth++;
   }
   close(): void {

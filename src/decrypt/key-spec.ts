@@ -1,7 +1,6 @@
 /** Keys as the command line gives them: `name=value` pairs between commas, or `@FILE` with one such line per key. */
-import { readFileSync } from 'node:fs';
-import { systemReason } from '../capture/source.ts';
 import { UsageError } from '../errors.ts';
+import { readWholeFile } from '../whole-file.ts';
 
 /** Bytes of a file of keys. */
 const MAX_FILE = 1 << 20;
@@ -62,25 +61,23 @@ export class KeySpec {
 }
 
 /** The specifications that an option's arguments stand for: each its own, or one per line of `@FILE`. */
-export function specTexts(option: string, given: readonly string[]): string[] {
-  return given.flatMap((text) => {
-    if (!text.startsWith('@')) return [text];
-    const file = text.slice(1);
-    return readKeyFile(option, file)
-      .split('\n')
-      .map((line) => line.replace(/#.*/, '').trim())
-      .filter((line) => line !== '');
-  });
+export async function specTexts(
+  option: string,
+  given: readonly string[],
+  signal: AbortSignal,
+): Promise<string[]> {
+  const texts: string[] = [];
+  for (const text of given) {
+    if (!text.startsWith('@')) texts.push(text);
+    else for (const line of await linesOf(option, text.slice(1), signal)) texts.push(line);
+  }
+  return texts;
 }
 
-/** A file with keys in it, as text. */
-export function readKeyFile(option: string, file: string, maximum = MAX_FILE): string {
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(file);
-  } catch (error) {
-    throw new UsageError(`${option} ${file}: ${systemReason(error)}`);
-  }
-  if (bytes.length > maximum) throw new UsageError(`${option} ${file}: larger than ${maximum >> 20} MiB`);
-  return bytes.toString('latin1');
+async function linesOf(option: string, file: string, signal: AbortSignal): Promise<string[]> {
+  const text = (await readWholeFile(option, file, MAX_FILE, signal)).toString('latin1');
+  return text
+    .split('\n')
+    .map((line) => line.replace(/#.*/, '').trim())
+    .filter((line) => line !== '');
 }

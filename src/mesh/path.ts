@@ -4,13 +4,18 @@ import type { JourneyRecord, LegRecord } from './journeys.ts';
 
 const ENDS = /\s*(?:->|>|,|\s)\s*/;
 
-/** Journeys with a connection that has all of the ends. Never throws for what is not there: the list is empty. */
-export function journeysAt(journeys: readonly JourneyRecord[], text: string): JourneyRecord[] {
+/** One end or two, as the user writes them. */
+export function endsOf(text: string): readonly string[] {
   const ends = text.trim().split(ENDS);
   if (text.trim() === '' || ends.length > 2)
     throw new UsageError(
       `--path ${text}: expected ADDRESS, ADDRESS:PORT or two of them: 10.1.0.5>10.2.0.7:80`,
     );
+  return ends;
+}
+
+/** Journeys with a connection that has all of the ends. Never throws for what is not there: the list is empty. */
+export function journeysAt(journeys: readonly JourneyRecord[], ends: readonly string[]): JourneyRecord[] {
   return journeys.filter((journey) => {
     const known = [journey.app, journey.hbone, journey.delivery]
       .filter((leg): leg is LegRecord => leg !== null)

@@ -2,8 +2,8 @@
 import { printable } from '../core/text.ts';
 
 const MUST_QUOTE = /[",]/;
-// A cell that begins so is a formula to spreadsheets: packet text must not become one.
-const FORMULA = /^[=+\-@]/;
+// A cell that begins so is a formula to spreadsheets (in full width to some): packet text must not become one.
+const FORMULA = /^[=+\-@\uff1d\uff0b\uff0d\uff20]/;
 
 export function csvCell(value: string | number | boolean | null | undefined): string {
   if (value === null || value === undefined) return '';

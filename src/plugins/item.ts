@@ -106,6 +106,10 @@ export class Item {
     if (typeof value !== 'string' || value === '') this.expected('text');
     if (value.length > LONGEST_TEXT)
       this.wrong(`expected at most ${LONGEST_TEXT} characters, found ${value.length}`);
+    // It gets to terminals, among lines. What takes two of a string's characters is no matter here.
+    const single = value.replace(/[\u{10000}-\u{10ffff}]/gu, '');
+    if (printable(single) !== single)
+      this.wrong(`has line breaks or control characters: ${printable(single)}`);
     return value;
   }
 

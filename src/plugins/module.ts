@@ -1,6 +1,6 @@
 /** A plug-in as a module: its default export, checked and guarded. */
 import { execFile } from 'node:child_process';
-import { stat } from 'node:fs/promises';
+import { access, constants, stat } from 'node:fs/promises';
 import nodeModule, { createRequire } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -29,10 +29,13 @@ export async function loadModule(file: string): Promise<Plugin> {
 /** What the module exports by default. */
 export async function importDefault(file: string): Promise<unknown> {
   const url = pathToFileURL(path.resolve(file)).href;
-  // Node would name this program as the one that looks for it.
-  await stat(file).catch((error) => {
-    throw new UsageError(`${file}: ${systemReason(error)}`);
-  });
+  // Node would name this program as the one that looks for it, and wait for the writer of a pipe, deaf to signals.
+  try {
+    if (!(await stat(file)).isFile()) throw new UsageError(`${file}: not a regular file`);
+    await access(file, constants.R_OK);
+  } catch (error) {
+    throw error instanceof UsageError ? error : new UsageError(`${file}: ${systemReason(error)}`);
+  }
   if (
     TYPESCRIPT.includes(path.extname(file)) &&
     !('typescript' in process.features && process.features.typescript)

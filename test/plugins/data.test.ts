@@ -343,6 +343,11 @@ describe('a wrong document', () => {
       /^tunscope: plugin\.txt: not a plug-in, whose name ends with one of \.json, [^\n]+\n$/,
     ],
     ['control.json', '{"plugin": 1, "name": "\\u001b[31m"}', /^tunscope: control\.json:1: name: [ -~]+\n$/],
+    [
+      'lines.json',
+      '{"plugin": 1, "name": "lines", "options": [{"name": "lines.a", "class": 1, "type": 1, "length": 4, "fields": [],\n"title": "two\\nlines"}]}',
+      /^tunscope: lines\.json:2: options\[0\]\.title: has line breaks or control characters: two\\x0alines\n$/,
+    ],
   ])('%s', async (name, text, expected) => {
     file(name, text);
     const { status, stdout, stderr } = await tunscope(['protocols', '--plugin', name]);
