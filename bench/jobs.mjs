@@ -18,6 +18,7 @@ export function commandsOf({ own, reference, captures: { S, M, F, L, tiny } }) {
       'flows M': ours('flows', '--ndjson', M),
       'flows M --workers 1': ours('flows', '--ndjson', '--workers', '1', M),
       'flows F': ours('flows', '--ndjson', F),
+      'flows F --limit 1': ours('flows', '--ndjson', '--limit', '1', F),
       'flows L': ours('flows', '--ndjson', L),
       'vni M': ours('vni', '--ndjson', M),
       'packets --ndjson S': ours('packets', '--ndjson', S),
@@ -95,6 +96,7 @@ export const ROWS = [
   within('flows M', 'reference M', 2),
   within('flows M --workers 1', 'reference M', 3),
   within('flows F', 'reference F', 4),
+  within('flows F --limit 1', 'reference F', null),
   { job: 'flows F', against: 'bytes per flow', target: 170, uses: ['flows F', START], value: perFlow },
   within('vni M', 'capinfos -c M', 1.5),
   faster('packets --ndjson S', 'tshark -T ek S', 25, {
