@@ -24,9 +24,12 @@ function readProcesses(): ProcessCov {
   let merged: ProcessCov = { result: [] };
   const names = existsSync(PROCESSES) ? readdirSync(PROCESSES) : [];
   for (let i = 0; i < names.length; i += TURN) {
-    const turn = names.slice(i, i + TURN).map((name) => {
-      const { result } = JSON.parse(readFileSync(path.join(PROCESSES, name), 'utf8')) as ProcessCov;
-      return { result: result.filter(({ url }) => url.startsWith(bundles)) };
+    const turn = names.slice(i, i + TURN).flatMap((name) => {
+      const counted = readFileSync(path.join(PROCESSES, name), 'utf8');
+      // Of a process that was killed while it wrote there is a part.
+      if (!counted.endsWith('}')) return [];
+      const { result } = JSON.parse(counted) as ProcessCov;
+      return [{ result: result.filter(({ url }) => url.startsWith(bundles)) }];
     });
     merged = mergeProcessCovs([merged, ...turn]);
   }

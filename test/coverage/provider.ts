@@ -1,5 +1,5 @@
 /** Vitest's coverage by V8, and what was counted in the processes that tests started. */
-import { rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import v8 from '@vitest/coverage-v8';
 import type { CoverageMap } from 'istanbul-lib-coverage';
 import { addProcesses, PROCESSES } from './processes.ts';
@@ -10,6 +10,9 @@ export default {
     const provider = await v8.getProvider();
     const inTests = provider.generateCoverage.bind(provider);
     rmSync(PROCESSES, { recursive: true, force: true });
+    mkdirSync(PROCESSES);
+    // Tests start processes of other users, too.
+    chmodSync(PROCESSES, 0o1777);
     provider.generateCoverage = async (context) => {
       const coverage = (await inTests(context)) as CoverageMap;
       await addProcesses(coverage);
