@@ -5,7 +5,7 @@ import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { OutputError } from '../errors.ts';
+import { Interrupted, OutputError } from '../errors.ts';
 import { systemReason } from './source.ts';
 
 const openDescriptor = promisify(openCallback);
@@ -25,12 +25,14 @@ export interface Destination {
  *
  * A regular file is written beside its place, and put there by `complete`: one that is there already stays as it is until
  * then, and for good where writing fails. Devices and pipes are written as they are.
+ *
+ * @param signal ends the wait for the reader of a pipe, with `Interrupted`
  */
-export async function openDestination(path: string): Promise<Destination> {
+export async function openDestination(path: string, signal?: AbortSignal): Promise<Destination> {
   try {
     const target = await stat(path).catch(() => null);
     if (target?.isDirectory()) throw Object.assign(new Error(), { code: 'EISDIR' });
-    if (target?.isFIFO()) return new PipeDestination(path, await openPipe(path));
+    if (target?.isFIFO()) return new PipeDestination(path, await openPipe(path, signal));
     if (target !== null && !target.isFile())
       return new DeviceDestination(path, await open(path, constants.O_WRONLY));
     // Through a symbolic link, the file that it leads to is replaced and not the link.
@@ -58,7 +60,8 @@ function partialOf(place: string): string {
   return `${place}.${randomBytes(3).toString('hex')}.partial`;
 }
 
-function failure(path: string, error: unknown): OutputError {
+function failure(path: string, error: unknown): Error {
+  if (error instanceof Interrupted) return error;
   const { code } = error as NodeJS.ErrnoException;
   return new OutputError(path, code === 'ENOENT' ? 'no such directory' : systemReason(error));
 }
@@ -67,8 +70,9 @@ function failure(path: string, error: unknown): OutputError {
 const READER_POLL = 50;
 
 /** Opens a FIFO when somebody reads it. A thread that waits for that in open(2) could not be called back. */
-async function openPipe(path: string): Promise<Socket> {
+async function openPipe(path: string, signal?: AbortSignal): Promise<Socket> {
   for (;;) {
+    if (signal?.aborted) throw new Interrupted();
     try {
       const descriptor = await openDescriptor(path, constants.O_WRONLY | constants.O_NONBLOCK);
       return new Socket({ fd: descriptor, readable: false, writable: true });

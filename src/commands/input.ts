@@ -100,8 +100,7 @@ export async function prepare(
   try {
     const keyLog = walk.keyLog === true ? await keyLogOf(options, capture, signal) : null;
     // The last that may fail before the run, which takes care of what it leaves.
-    const opening = writing?.CaptureOutput.open(options, capture, dissector, roles, context) ?? null;
-    const output = await Promise.race([opening, interrupted]);
+    const output = (await writing?.CaptureOutput.open(options, capture, dissector, roles, context)) ?? null;
     const shared = { dissector, roles, capture, accounting, decryption, keyLog };
     return { ...shared, filter: filter?.matches, readers, names, output };
   } catch (error) {

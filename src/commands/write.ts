@@ -95,7 +95,8 @@ export class CaptureOutput {
     const files = rotate === undefined ? null : new RotatedFiles(write, parseRotation(rotate));
     let destination: Destination;
     if (files) destination = await files.open();
-    else destination = write === '-' ? new StreamDestination(context.stdout) : await openDestination(write);
+    else if (write === '-') destination = new StreamDestination(context.stdout);
+    else destination = await openDestination(write, context.signal);
     const writer =
       decap === undefined
         ? new CaptureWriter(capture, destination)

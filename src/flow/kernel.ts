@@ -93,6 +93,15 @@ const WALK_AHEAD = 256;
 /** Bytes that one flow's text may have. */
 export const LINE_ROOM = 1 << 18;
 
+function reserved(): WebAssembly.Memory {
+  try {
+    return new WebAssembly.Memory({ initial: 256, maximum: MAX_PAGES, shared: true });
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new MemoryError('no address space is left for the flows: see ulimit -v, which need not be limited');
+  }
+}
+
 let compiled: WebAssembly.Module | null = null;
 function kernelModule(): WebAssembly.Module {
   compiled ??= new WebAssembly.Module(readFileSync(new URL('./kernel.wasm', import.meta.url)));
@@ -142,8 +151,7 @@ export class Kernel {
   constructor(host: KernelHost, sharing: Sharing = { share: 0, shares: 1 }) {
     this.host = host;
     this.sharing = sharing;
-    this.memory =
-      sharing.common?.memory ?? new WebAssembly.Memory({ initial: 256, maximum: MAX_PAGES, shared: true });
+    this.memory = sharing.common?.memory ?? reserved();
     const imports = {
       env: { memory: this.memory },
       host: {

@@ -197,3 +197,12 @@ describe.concurrent.each(['1', '2'])('a file that changes while %s threads work 
     expect(flows.reduce((sum, { packets }) => sum + packets, 0)).toBe(summary.packets);
   });
 });
+
+it('address space that is limited is told in one line', () => {
+  for (const command of ['flows', 'vni']) {
+    // V8 reserves 10 GB for the kernel's memory, whatever of it is used.
+    const { status, stdout, stderr } = inShell('ulimit -v 8000000; exec "$@"', [command, small]);
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+    expect(stderr).toMatch(/^tunscope: no address space [^\n]+\n$/);
+  }
+});
