@@ -122,7 +122,7 @@ describe('input that fails', () => {
     // A stream drops what it holds when it fails; packets already handed over stay good.
     const packets = await readAll(capture);
     expect(packets.length).toBeLessThan(2);
-    expect(capture.files[0].damage?.text).toBe('EIO: i/o error, read');
+    expect(capture.files[0].damage?.text).toBe('input/output error');
   });
 });
 

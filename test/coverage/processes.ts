@@ -20,16 +20,22 @@ export const PROCESSES = path.join(os.tmpdir(), `tunscope-coverage-${path.basena
 /** Files that are merged at once: all of them would not fit into memory. */
 const TURN = 64;
 
+function readProcess(file: string): ProcessCov {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch {
+    // Of a process that was killed while it wrote there is a part.
+    return { result: [] };
+  }
+}
+
 function readProcesses(): ProcessCov {
   let merged: ProcessCov = { result: [] };
   const names = existsSync(PROCESSES) ? readdirSync(PROCESSES) : [];
   for (let i = 0; i < names.length; i += TURN) {
-    const turn = names.slice(i, i + TURN).flatMap((name) => {
-      const counted = readFileSync(path.join(PROCESSES, name), 'utf8');
-      // Of a process that was killed while it wrote there is a part.
-      if (!counted.endsWith('}')) return [];
-      const { result } = JSON.parse(counted) as ProcessCov;
-      return [{ result: result.filter(({ url }) => url.startsWith(bundles)) }];
+    const turn = names.slice(i, i + TURN).map((name) => {
+      const { result } = readProcess(path.join(PROCESSES, name));
+      return { result: result.filter(({ url }) => url.startsWith(bundles)) };
     });
     merged = mergeProcessCovs([merged, ...turn]);
   }
