@@ -75,8 +75,8 @@ export class OptionSets {
     add(...this.kernel.optionsOf(flow));
     for (let next = exports.firstOtherSet(flow); next !== 0; ) {
       const word = (i: number) => exports.tupleWord(Tuples.otherSets, next - 1, i) >>> 0;
-      add(word(1), word(2));
-      next = word(3);
+      add(word(1), word(2) + word(3) * 2 ** 32);
+      next = word(4);
     }
   }
 

@@ -174,12 +174,13 @@ export let endpoints: Interner = changetype<Interner>(0);
 /** (set, option table, class << 8 | type): a set and one option more. */
 export let optionSets: Interner = changetype<Interner>(0);
 /**
- * (flow, set) for sets beyond a flow's first, the packets of each, and number + 1 of the flow's next one. The list of a flow
- * begins in the tuple of (flow, 0), which is no set and has the last one's number + 1 in place of packets.
+ * (flow, set) for sets beyond a flow's first, the packets of each in two words, and number + 1 of the flow's next one. The
+ * list of a flow begins in the tuple of (flow, 0), which is no set and has the last one's number + 1 in place of packets.
  */
 export let otherSets: Interner = changetype<Interner>(0);
 /** (path, endpoints) that flows have moved away from. */
 export let formerEndpoints: Interner = changetype<Interner>(0);
+const OTHER_SET_WORDS: u32 = 5;
 let scratch: usize = 0;
 
 export function start(analyse: bool, join: bool): void {
@@ -198,7 +199,7 @@ export function start(analyse: bool, join: bool): void {
   intern(endpoints, scratch, ENDPOINT_WORDS);
   intern(optionSets, scratch, 3);
   recent = allocate(RECENT * 16);
-  otherSets = newInterner(4, 64);
+  otherSets = newInterner(OTHER_SET_WORDS, 64);
   formerEndpoints = newInterner(2, 64);
   waitingPairs = allocate(12 * MOST_PAIRS);
 }
@@ -573,14 +574,21 @@ export function withOption(set: u32, table: u32, option: u32): u32 {
   return answer;
 }
 
-export function countOptions(id: u32, set: u32, packets: i32): void {
+export function countOptions(id: u32, set: u32, packets: f64): void {
   const f = flow(id);
   if (f.optionSet == 0) f.optionSet = set;
-  if (f.optionSet == set) {
-    f.optionPackets += packets;
+  if (f.optionSet != set) {
+    countOtherSet(id, set, <i64>packets);
     return;
   }
-  f.flags |= Flag.moreOptions;
+  const sum = <i64>f.optionPackets + <i64>packets;
+  f.optionPackets = <u32>sum;
+  if (sum >> 32 != 0) countOtherSet(id, set, (sum >> 32) << 32);
+}
+
+/** Counts packets of a set beyond a flow's first, or whole 2^32 packets of that one. */
+function countOtherSet(id: u32, set: u32, packets: i64): void {
+  flow(id).flags |= Flag.moreOptions;
   store<u32>(scratch, id);
   store<u32>(scratch, set, 4);
   countPair(scratch, tagOfTuple(scratch, 2), packets);
@@ -595,7 +603,7 @@ function countPacketOptions(id: u32, set: u32): void {
   const f = flow(id);
   if (f.optionSet == 0 || f.optionSet == set) {
     f.optionSet = set;
-    f.optionPackets++;
+    if (++f.optionPackets == 0) countOtherSet(id, set, 1 << 32);
     return;
   }
   f.flags |= Flag.moreOptions;
@@ -619,27 +627,27 @@ export function countPairs(): u32 {
 }
 
 /** Counts packets of the (flow, set) at `key`. */
-function countPair(key: usize, tag: u32, packets: i32): void {
+function countPair(key: usize, tag: u32, packets: i64): void {
   const id = load<u32>(key);
   const known = otherSets.used;
   const pair = internTagged(otherSets, key, 2, tag);
   const at = tuple(otherSets, pair);
-  const before = load<u32>(at, 8);
-  store<u32>(at, before + packets, 8);
+  const before = load<i64>(at, 8);
+  store<i64>(at, before + packets, 8);
   // The tuple of a removed flow, found again, is in no list; see `forgetOptions`.
   if (pair < known && before != ABSENT) return;
-  if (before == ABSENT) store<u32>(at, packets, 8);
-  store<u32>(at, 0, 12);
+  if (before == ABSENT) store<i64>(at, packets, 8);
+  store<u32>(at, 0, 16);
   store<u32>(scratch, id);
   store<u32>(scratch, 0, 4);
   const head = intern(otherSets, scratch, 2);
   const list = tuple(otherSets, head);
   const last = load<u32>(list, 8);
-  store<u32>(last == 0 ? list : tuple(otherSets, last - 1), pair + 1, 12);
+  store<u32>(last == 0 ? list : tuple(otherSets, last - 1), pair + 1, 16);
   store<u32>(list, pair + 1, 8);
 }
 
-const ABSENT: u32 = 0xffffffff;
+const ABSENT: i64 = -1;
 
 /** Empties the list of a flow's further sets. */
 function forgetOptions(id: u32): void {
@@ -649,11 +657,12 @@ function forgetOptions(id: u32): void {
   store<u32>(scratch, 0, 4);
   const list = tuple(otherSets, intern(otherSets, scratch, 2));
   store<u64>(list, 0, 8);
+  store<u32>(list, 0, 16);
   while (next != 0) {
     const at = tuple(otherSets, next - 1);
-    next = load<u32>(at, 12);
-    store<u32>(at, ABSENT, 8);
-    store<u32>(at, 0, 12);
+    next = load<u32>(at, 16);
+    store<i64>(at, ABSENT, 8);
+    store<u32>(at, 0, 16);
   }
 }
 
@@ -662,7 +671,7 @@ export function firstOtherSet(id: u32): u32 {
   if ((flow(id).flags & Flag.moreOptions) == 0) return 0;
   store<u32>(scratch, id);
   store<u32>(scratch, 0, 4);
-  return load<u32>(tuple(otherSets, intern(otherSets, scratch, 2)), 12);
+  return load<u32>(tuple(otherSets, intern(otherSets, scratch, 2)), 16);
 }
 
 /** Adds packets to one direction of `id`, or takes them away: what waited under another flow. */

@@ -242,12 +242,13 @@ function putTunnels(id: u32, forward: u32): void {
 
 /** Kinds of option that a record lists at most: a sender can make up 2^24. */
 const LISTED: u32 = 1000;
-/** Options of the flow at hand: (table, option, packets), and how many. */
+/** Options of the flow at hand: (table, option, packets in two words), and how many. */
 let listed: usize = 0;
 let listedCount: u32 = 0;
+const LISTED_SIZE: usize = 16;
 
 /** Adds the options of a set, each of which counts once for a packet. */
-function addSet(set: u32, packets: u32): void {
+function addSet(set: u32, packets: u64): void {
   if (packets == 0) return;
   for (let rest = set; rest != 0; rest = load<u32>(tuple(optionSets, rest))) {
     if (!isRepeated(set, rest)) addOption(load<u32>(tuple(optionSets, rest), 4), load<u32>(tuple(optionSets, rest), 8), packets);
@@ -263,20 +264,20 @@ function isRepeated(set: u32, rest: u32): bool {
   return false;
 }
 
-function addOption(table: u32, option: u32, packets: u32): void {
+function addOption(table: u32, option: u32, packets: u64): void {
   for (let i: u32 = 0; i < listedCount; i++) {
-    const at = listed + <usize>i * 12;
+    const at = listed + <usize>i * LISTED_SIZE;
     if (load<u32>(at) == table && load<u32>(at, 4) == option) {
-      store<u32>(at, load<u32>(at, 8) + packets, 8);
+      store<u64>(at, load<u64>(at, 8) + packets, 8);
       return;
     }
   }
   if (listedCount == LISTED) return;
-  const at = listed + <usize>listedCount * 12;
+  const at = listed + <usize>listedCount * LISTED_SIZE;
   listedCount++;
   store<u32>(at, table);
   store<u32>(at, option, 4);
-  store<u32>(at, packets, 8);
+  store<u64>(at, packets, 8);
 }
 
 function addOptions(id: u32): void {
@@ -284,8 +285,8 @@ function addOptions(id: u32): void {
   addSet(f.optionSet, f.optionPackets);
   for (let next = firstOtherSet(id); next != 0; ) {
     const at = tuple(otherSets, next - 1);
-    addSet(load<u32>(at, 4), load<u32>(at, 8));
-    next = load<u32>(at, 12);
+    addSet(load<u32>(at, 4), load<u64>(at, 8));
+    next = load<u32>(at, 16);
   }
 }
 
@@ -295,17 +296,17 @@ function putOptions(id: u32): void {
     put('[]');
     return;
   }
-  if (listed == 0) listed = allocate(LISTED * 12);
+  if (listed == 0) listed = allocate(LISTED * LISTED_SIZE);
   listedCount = 0;
   addOptions(id);
   if (other >= 0) addOptions(<u32>other);
   putByte(91);
   for (let i: u32 = 0; i < listedCount; i++) {
-    const at = listed + <usize>i * 12;
+    const at = listed + <usize>i * LISTED_SIZE;
     const text = changetype<Text>(optionText(load<u32>(at), load<u32>(at, 4)));
     if (i > 0) putByte(44);
     putBytes(text.at, text.length);
-    putNumber(load<u32>(at, 8));
+    putNumber(load<u64>(at, 8));
     putByte(125);
   }
   putByte(93);

@@ -6,7 +6,7 @@ import { Outline } from '../../src/core/outline.ts';
 import { FlowAccounting } from '../../src/flow/accounting.ts';
 import { FlowRecords } from '../../src/flow/records.ts';
 import { vniRecords } from '../../src/flow/vni.ts';
-import { dissector, eth, geneve, ip, roles, tcp, turned } from './frames.ts';
+import { dissector, eth, geneve, ip, option, roles, tcp, turned } from './frames.ts';
 
 const PODS = { src: '10.0.0.1', dst: '10.0.0.2' };
 const inside = eth(0x0800, ip(6, PODS, tcp(1, 2)));
@@ -70,4 +70,19 @@ describe.each(Object.entries(WAYS))('packets %s', (_, account) => {
     expect(records.value(ids[0], 'packets')).toBe(2 * packets);
     expect(vniRecords(accounting)).toMatchObject([both]);
   });
+});
+
+it.each(Object.entries(WAYS))('options of packets %s are counted on beyond 2^32', (_, account) => {
+  const accounting = new FlowAccounting(dissector, roles, 'auto');
+  const { exports } = accounting.own.kernel;
+  const withOption = (type: number) => geneve({ vni: 5, options: option(0x102, type) }, inside);
+  // The flow's first set of options, and a further one.
+  for (const type of [1, 2]) account(accounting, withOption(type));
+  const before = 2 ** 32 - 2;
+  for (const set of [1, 2]) exports.countOptions(0, set, before);
+  for (const type of [1, 2, 2, 1, 1]) account(accounting, withOption(type));
+  const packets = { 1: before + 4, 2: before + 3 };
+  const records = new FlowRecords(accounting);
+  for (const { options } of [records.record(records.ids()[0]), vniRecords(accounting)[0]])
+    expect(Object.fromEntries(options.map(({ type, packets }) => [type, packets]))).toEqual(packets);
 });
