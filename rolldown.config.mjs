@@ -25,7 +25,7 @@ export default defineConfig({
     chunkFileNames: 'src/[name]-[hash].js',
     codeSplitting: {
       groups: [
-        { name: 'version', test: /package\.json$/ },
+        { name: 'version', test: /package\.json$|bin.standard-output/ },
         { name: 'base', test: /src.(errors|sorts|core.text|live.names)/ },
         { name: 'command-line', test: /node_modules.commander|bin.command-line/ },
         // What nearly every run needs.

@@ -296,7 +296,7 @@ function putOptions(id: u32): void {
     put('[]');
     return;
   }
-  if (listed == 0) listed = allocate(LISTED * LISTED_SIZE);
+  if (listed == 0) listed = allocate(<usize>LISTED * LISTED_SIZE);
   listedCount = 0;
   addOptions(id);
   if (other >= 0) addOptions(<u32>other);
