@@ -43,7 +43,7 @@ const packet: fc.Arbitrary<Captured> = fc
     const options = seq % 3 === 0 ? option(0x0102, 0x80) : zeros(0);
     const data =
       vni === null ? inner : geneve({ vni, nodes: back ? turned(tunnel) : tunnel, options }, inner);
-    return { data, seconds: 1, nanoseconds: millisecond * 1e6 };
+    return { data, seconds: millisecond % 3, nanoseconds: millisecond * 1e6 };
   });
 const capture = fc
   .array(packet, { maxLength: 30 })
@@ -54,6 +54,16 @@ it('does not depend on the order of lists or merges', () => {
     fc.property(capture, capture, capture, (a, b, c) => {
       expect(mergeFlows(a, b)).toEqual(mergeFlows(b, a));
       expect(mergeFlows(mergeFlows(a, b), c)).toEqual(mergeFlows(a, mergeFlows(b, c)));
+    }),
+    { numRuns: 40 },
+  );
+});
+
+it('spans the time of both', () => {
+  fc.assert(
+    fc.property(capture, capture, (a, b) => {
+      for (const { first, last, duration } of mergeFlows(a, b))
+        expect(Math.round(duration * 1000)).toBe(Date.parse(last) - Date.parse(first));
     }),
     { numRuns: 40 },
   );
