@@ -308,6 +308,16 @@ describe('ERSPAN', () => {
     expect(packet.infos[2]).toBe('Session 100');
   });
 
+  it('is one tunnel also inside another', () => {
+    const packet = dissect(
+      inUdp(50000, 4789, join(hex('08000000 00002a 00 020000000002 020000000001 0800'), second)),
+    );
+    expect(packet.tunnels).toMatchObject([
+      { protocol: 'vxlan', vni: 42 },
+      { protocol: 'erspan', vni: 100 },
+    ]);
+  });
+
   it('reads type III with and without a subheader', () => {
     const packet = dissect(third('8008', FRAME));
     expect(packet.protocols).toEqual(['ip', 'gre', 'erspan', ...INSIDE]);
