@@ -146,6 +146,13 @@ describe('TCP', () => {
     expect(fieldsOf(packet, 'tcp')).toMatchObject({ 'tcp.len': 5 });
   });
 
+  it('has its ports as soon as both are there', () => {
+    const packet = inIpv4(6, SYN);
+    const cut = (captured: number) => dissect(packet.subarray(0, captured), { length: packet.length });
+    expect(cut(20 + 3)).toMatchObject({ srcPort: null, dstPort: null });
+    expect(cut(20 + 4)).toMatchObject({ srcPort: 40000, dstPort: 80 });
+  });
+
   it('keeps what was captured', () => {
     expectTruncationsKeepLayers(inIpv4(6, SYN));
     expectTruncationsKeepLayers(inIpv4(6, withOptions(hex('01 01 05 0a 00000065 000000c9'), hex('00'))));
