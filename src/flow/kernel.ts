@@ -4,7 +4,7 @@
  */
 import { randomFillSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { acknowledgment, flags, sequence, tcp, window } from '../../dissectors/tcp.ts';
+import { acknowledgment, flags, sequence, tcp } from '../../dissectors/tcp.ts';
 import type { PacketBatch } from '../capture/batch.ts';
 import type { Dissector } from '../core/dissector.ts';
 import type { Field, FieldValue } from '../core/field.ts';
@@ -424,6 +424,8 @@ export class Kernel {
   }
 }
 
+/** Roles of rows: its addresses are no plain packet's, and one that is no protocol's own. */
+const ETHER = 1;
 const ECHO = 5;
 /** In `conversation` numbers; see `FlowRole`. */
 const HAS_IDENTIFIER = 0x100;
@@ -445,18 +447,22 @@ function shiftOf(mask: number): number {
   return 31 - Math.clz32(mask & -mask);
 }
 
-/** The checks of a plain description: 32 bits from a place on, which bits of them, and what they must be. */
-function checks(is: readonly (readonly [Field<FieldValue>, number])[]): [number, number, number][] {
-  const byPlace = new Map<number, [number, number, number]>();
-  for (const [field, value] of is) {
-    const check = byPlace.get(field.at) ?? [field.at, 0, 0];
-    const bits = field.mask === 0 ? 2 ** (8 * field.size) - 1 : field.mask;
-    const up = 32 - 8 * field.size;
-    check[1] |= bits << up;
-    check[2] |= (value << shiftOf(bits)) << up;
-    byPlace.set(field.at, check);
+/** The check of a plain description: which bits of eight bytes count and what they must be, as words, and where they begin. */
+function checkOf(name: string, is: readonly (readonly [Field<FieldValue>, number])[]): number[] {
+  const at = is.length === 0 ? 0 : Math.min(...is.map(([field]) => field.at));
+  const masks = new DataView(new ArrayBuffer(8));
+  const values = new DataView(new ArrayBuffer(8));
+  for (const [{ at: place, size, mask }, value] of is) {
+    if (place + size > at + 8) throw new Error(`plain description of ${name}: its checks lie too far apart`);
+    const bits = mask === 0 ? 2 ** (8 * size) - 1 : mask;
+    for (let i = 0; i < size; i++) {
+      const byte = place - at + i;
+      const down = 8 * (size - 1 - i);
+      masks.setUint8(byte, masks.getUint8(byte) | (bits >>> down));
+      values.setUint8(byte, values.getUint8(byte) | ((value << shiftOf(bits)) >>> down));
+    }
   }
-  return [...byPlace.values()];
+  return [...[masks, values].flatMap((view) => [view.getInt32(0, true), view.getInt32(4, true)]), at];
 }
 
 /** Words of a protocol's `Row` (src/kernel/walk.ts), null where it has no plain description that the kernel can follow. */
@@ -470,13 +476,13 @@ function plainRow(
 ): number[] | null {
   const { plain, flow } = protocol;
   if (!plain) return null;
-  const [first = [0, 0, 0], second = [0, 0, 0], ...more] = checks(plain.is ?? []);
-  if (more.length > 0)
-    throw new Error(`plain description of ${protocol.name}: more than two places to check`);
   const { next, header, total } = plain;
   // Where payloads are recognised by their looks, a key that leads nowhere says nothing.
   if ('table' in next && dissector.heuristicKeys(next.table).length > 0) return null;
   const pair = flow?.addresses ?? flow?.ports;
+  if (pair && role !== ETHER && pair[0].at + pair[0].size !== pair[1].at) return null;
+  // The walk reads a TCP header as words that lie behind the ports.
+  if (protocol === tcp && [sequence, acknowledgment, flags].some(({ at }, i) => at !== 4 * (i + 1))) return null;
   const number = dissector.registry.protocols.indexOf(protocol);
   let following: [kind: number, at: number, least: number, table: number];
   if ('ports' in next) {
@@ -495,15 +501,12 @@ function plainRow(
       tableAt(next.table, size === 1 ? 256 : 65536),
     ];
   }
-  const isTcp = protocol === tcp;
   return [
     protocol.minLength,
     'request' in next ? ECHO : role,
     kind << 16,
     pair?.[0].at ?? 0,
-    pair?.[1].at ?? 0,
-    ...first,
-    ...second,
+    ...checkOf(protocol.name, plain.is ?? []),
     header?.field.at ?? 0,
     header?.field.mask ?? 0,
     header ? shiftOf(header.field.mask) : 0,
@@ -516,12 +519,7 @@ function plainRow(
     flow?.tunnel ? DIRECT_PATH | (options.tunnelName(number) << 24) : 0,
     flow?.tunnel?.options?.from ?? 0,
     OPTION_LIST,
-    isTcp ? 1 : 0,
-    sequence.at,
-    acknowledgment.at,
-    flags.at,
-    flags.mask,
-    window.at,
+    protocol === tcp ? flags.mask : 0,
     ...('request' in next
       ? [next.type.at, next.request, next.reply, next.identifier.at, (HAS_IDENTIFIER | next.request) << 16]
       : [0, 0, 0, 0, 0]),

@@ -13,16 +13,12 @@ export class Row {
   role: u32;
   /** Kind of address, in bits 16 and 17. */
   kind: u32;
-  /** Addresses or ports. */
-  sourceAt: u32;
-  destinationAt: u32;
-  /** Two checks: the 32 bits at `At`, as far as `Mask` goes, are `Value`. */
-  checkAt0: u32;
-  checkMask0: u32;
-  checkValue0: u32;
-  checkAt1: u32;
-  checkMask1: u32;
-  checkValue1: u32;
+  /** Addresses or ports: source, and destination right behind it. */
+  pairAt: u32;
+  /** The eight bytes at `checkAt`, as far as `checkMask` goes, are `checkValue`: bytes as they lie. */
+  checkMask: u64;
+  checkValue: u64;
+  checkAt: u32;
   /** Header length: the byte at `headerAt`, masked, shifted, times `headerScale`, plus `headerPlus`; mask 0: fixed. */
   headerAt: u32;
   headerMask: u32;
@@ -44,13 +40,8 @@ export class Row {
   /** Where options begin, and how they lie; 0 for none. */
   optionsFrom: u32;
   options: usize;
-  /** TCP: places of the numbers. */
-  isTcp: u32;
-  sequenceAt: u32;
-  acknowledgmentAt: u32;
-  flagsAt: u32;
+  /** TCP: behind its ports lie sequence and acknowledgment number, flags and window; the bits that are flags, 0 for others. */
   flagsMask: u32;
-  windowAt: u32;
   /** Echoes: the types of requests and replies, and what tells conversations apart but for the identifier. */
   typeAt: u32;
   request: u32;
@@ -219,8 +210,7 @@ function plain(w: Walked, frame: usize, captured: u32, length: u32, root: u32): 
     const row = changetype<Row>(load<usize>(rows + (<usize>protocol << 2)));
     if (changetype<usize>(row) == 0 || end - at < row.minimum) return Status.left;
     const p = frame + at;
-    if ((be32(p + row.checkAt0) & row.checkMask0) != row.checkValue0) return Status.left;
-    if ((be32(p + row.checkAt1) & row.checkMask1) != row.checkValue1) return Status.left;
+    if ((load<u64>(p + row.checkAt) & row.checkMask) != row.checkValue) return Status.left;
     let header = row.minimum;
     if (row.headerMask != 0) {
       header = ((<u32>load<u8>(p + row.headerAt) & row.headerMask) >>> row.headerShift) * row.headerScale + row.headerPlus;
@@ -250,27 +240,28 @@ function plain(w: Walked, frame: usize, captured: u32, length: u32, root: u32): 
       networkRow = row;
     } else if (row.role == Role.ports) {
       if (network == 0 || networkRow.role != Role.network) return Status.left;
-      const source = be16(p + row.sourceAt);
-      const destination = be16(p + row.destinationAt);
+      const head = words(v128.load(p + row.pairAt));
+      const ports = v128.extract_lane<u32>(head, 0);
+      const destination = ports & 0xffff;
       let next = NONE;
       if (body < end) {
         next = <i32>load<i16>(row.nextTable + (<usize>destination << 1));
-        if (next == ASK || next < 0 && load<i16>(row.nextTable + (<usize>source << 1)) >= 0) return Status.left;
+        if (next == ASK || next < 0 && load<i16>(row.nextTable + (<usize>(ports >>> 16) << 1)) >= 0) return Status.left;
       }
       if (next < 0) {
         // The last layer: nothing above transport is walked.
         let status: u32 = body == end && body < limit ? Status.truncated : 0;
-        w.ports = (source << 16) | destination;
+        w.ports = ports;
         w.identity = networkRow.kind | protocol;
         addresses(w, networkRow, network);
         w.bytes = length - inner;
         w.length = length;
-        if (row.isTcp != 0) {
+        if (row.flagsMask != 0) {
           status |= Status.tcp;
-          w.sequence = be32(p + row.sequenceAt);
-          w.acknowledgment = be32(p + row.acknowledgmentAt);
-          w.tcpFlags = <u16>(be16(p + row.flagsAt) & row.flagsMask);
-          w.window = <u16>be16(p + row.windowAt);
+          w.sequence = v128.extract_lane<i32>(head, 1);
+          w.acknowledgment = v128.extract_lane<i32>(head, 2);
+          w.tcpFlags = <u16>(v128.extract_lane<u32>(head, 3) >>> 16 & row.flagsMask);
+          w.window = <u16>v128.extract_lane<u32>(head, 3);
           w.payload = limit - body;
         }
         return status;
@@ -325,25 +316,38 @@ function plain(w: Walked, frame: usize, captured: u32, length: u32, root: u32): 
 }
 
 function addresses(w: Walked, row: Row, p: usize): void {
-  w.a = be32(p + row.sourceAt);
-  w.b = be32(p + row.destinationAt);
-  if (row.kind != IPV6) return;
-  w.restA0 = be32(p + row.sourceAt + 4);
-  w.restA1 = be32(p + row.sourceAt + 8);
-  w.restA2 = be32(p + row.sourceAt + 12);
-  w.restB0 = be32(p + row.destinationAt + 4);
-  w.restB1 = be32(p + row.destinationAt + 8);
-  w.restB2 = be32(p + row.destinationAt + 12);
+  const pair = p + row.pairAt;
+  if (row.kind != IPV6) {
+    v128.store64_lane(changetype<usize>(w) + offsetof<Walked>('a'), words(v128.load64_zero(pair)), 0);
+    return;
+  }
+  const source = words(v128.load(pair));
+  const destination = words(v128.load(pair + 16));
+  w.a = v128.extract_lane<i32>(source, 0);
+  w.b = v128.extract_lane<i32>(destination, 0);
+  w.restA0 = v128.extract_lane<i32>(source, 1);
+  w.restA1 = v128.extract_lane<i32>(source, 2);
+  w.restA2 = v128.extract_lane<i32>(source, 3);
+  w.restB0 = v128.extract_lane<i32>(destination, 1);
+  w.restB1 = v128.extract_lane<i32>(destination, 2);
+  w.restB2 = v128.extract_lane<i32>(destination, 3);
 }
 
 function ends(w: Walked, row: Row, p: usize): void {
-  w.ends0 = be32(p + row.sourceAt);
-  w.ends1 = be32(p + row.destinationAt);
-  if (row.kind != IPV6) return;
-  w.ends2 = be32(p + row.sourceAt + 4);
-  w.ends3 = be32(p + row.destinationAt + 4);
-  w.ends4 = be32(p + row.sourceAt + 8);
-  w.ends5 = be32(p + row.destinationAt + 8);
-  w.ends6 = be32(p + row.sourceAt + 12);
-  w.ends7 = be32(p + row.destinationAt + 12);
+  const pair = p + row.pairAt;
+  const to = changetype<usize>(w) + offsetof<Walked>('ends0');
+  if (row.kind != IPV6) {
+    v128.store64_lane(to, words(v128.load64_zero(pair)), 0);
+    return;
+  }
+  const source = words(v128.load(pair));
+  const destination = words(v128.load(pair + 16));
+  // Words of source and destination in turn.
+  v128.store(to, v128.shuffle<i32>(source, destination, 0, 4, 1, 5));
+  v128.store(to + 16, v128.shuffle<i32>(source, destination, 2, 6, 3, 7));
+}
+
+/** Four big-endian words: WebAssembly turns round the bytes of a vector in one instruction, those of a number in seven. */
+function words(bytes: v128): v128 {
+  return v128.shuffle<u8>(bytes, bytes, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12);
 }
