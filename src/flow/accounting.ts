@@ -41,6 +41,8 @@ export class FlowAccounting implements PacketSink {
   readonly shares: Share[];
   /** What flows that are no longer in the table add to VNIs and tunnels; null where none has ended. */
   ended: { readonly vnis: VniSums; readonly tunnels: TunnelSums } | null = null;
+  /** Sums of the flows in the table, where they have been asked for. */
+  vnis: VniSums | null = null;
   readonly roles: FlowRoles;
   readonly vniKey: VniKey;
   /** Sequence numbers are followed; without, flows have no `tcp` record. */

@@ -17,6 +17,7 @@ import { MemoryError } from '../errors.ts';
 export interface KernelHost {
   sameShape(a: number, b: number): boolean;
   vniOf(path: number): number;
+  vniNumber(path: number): number;
   tunnelsText(path: number, endpoints: number): string;
   /** An option (class << 8 | type) as JSON, up to its number of packets. */
   optionText(table: number, option: number): string;
@@ -39,7 +40,6 @@ interface Exports {
   countAs(flow: number, walked: number): void;
   adjust(flow: number, direction: number, packets: number, bytes: number, outerBytes: number): void;
   countOptions(flow: number, set: number, packets: number): void;
-  firstOtherSet(flow: number): number;
   withOption(set: number, table: number, option: number): number;
   internEndpoints(at: number): number;
   reverseEndpoints(endpoints: number): number;
@@ -60,7 +60,6 @@ interface Exports {
   isFlow(flow: number): number;
   flows(): number;
   liveFlows(): number;
-  sumsOf(id: number, to: number): void;
   isOutOfOrder(): number;
   findTimedOut(idle: number, active: number, looks: number, to: number, room: number): number;
   remove(flow: number): void;
@@ -69,6 +68,10 @@ interface Exports {
   flowText(flow: number, to: number): number;
   flowLines(from: number, to: number, room: number): number;
   nextFlow: { value: number };
+  newVniSums(): number;
+  clearVniSums(sums: number): void;
+  addToVnis(sums: number, before: number, share: number, id: number): void;
+  addAllToVnis(sums: number, before: number, share: number): void;
   tupleWord(table: number, id: number, word: number): number;
   tuples(table: number): number;
 }
@@ -142,7 +145,6 @@ export class Kernel {
   /** Names of tunnels that the kernel has been given. */
   private named = -1;
   private readonly batchAt: number;
-  private readonly sums: Float64Array;
   private readonly walkedAt: number;
   /** Packets of the batch that have been walked and wait at `walkedAt`. */
   private walkedFrom = 0;
@@ -157,6 +159,7 @@ export class Kernel {
       host: {
         sameShape: (a: number, b: number) => host.sameShape(a >>> 0, b >>> 0),
         vniOf: (path: number) => host.vniOf(path >>> 0),
+        vniNumber: (path: number) => host.vniNumber(path >>> 0),
         tunnelsText: (path: number, ends: number, to: number) =>
           this.write(host.tunnelsText(path >>> 0, ends), to >>> 0),
         optionText: (table: number, option: number) => this.optionText(table, option),
@@ -175,8 +178,6 @@ export class Kernel {
     this.words = new Int32Array(this.memory.buffer);
     this.textAt = this.allocate(LINE_ROOM);
     this.batchAt = this.allocate(40);
-    const sumsAt = this.allocate(48);
-    this.sums = new Float64Array(this.memory.buffer, sumsAt, 6);
     this.walkedAt = this.allocate(WALK_AHEAD * this.layout.walkedSize);
     this.words = new Int32Array(this.memory.buffer);
     this.text = Buffer.from(this.memory.buffer, this.textAt, LINE_ROOM);
@@ -359,7 +360,7 @@ export class Kernel {
           0,
           i,
           this.walkedTo,
-          serial + i - from,
+          serial - from,
         );
         if (next < this.walkedTo) return next;
         i = next;
@@ -389,19 +390,6 @@ export class Kernel {
       this.copies[which] = this.allocateBytes(2 * bytes.length + 64);
     this.copies[which].set(bytes);
     return this.copies[which];
-  }
-
-  /** Set of options of most packets of entry `id`, and how many packets had exactly that. */
-  optionsOf(id: number): [set: number, packets: number] {
-    const at = this.exports.flow(id) >>> 0;
-    const { flowOptionSet, flowOptionPackets } = this.layout;
-    return [this.words[(at + flowOptionSet) / 4], this.words[(at + flowOptionPackets) / 4] >>> 0];
-  }
-
-  /** Packets, inner frames' bytes and whole frames' bytes of both directions of flow `id`; valid until the next call. */
-  sumsOf(id: number): Float64Array {
-    this.exports.sumsOf(id, this.sums.byteOffset);
-    return this.sums;
   }
 
   /** Flow `id` as a line of JSON. */
@@ -482,7 +470,8 @@ function plainRow(
   const pair = flow?.addresses ?? flow?.ports;
   if (pair && role !== ETHER && pair[0].at + pair[0].size !== pair[1].at) return null;
   // The walk reads a TCP header as words that lie behind the ports.
-  if (protocol === tcp && [sequence, acknowledgment, flags].some(({ at }, i) => at !== 4 * (i + 1))) return null;
+  if (protocol === tcp && [sequence, acknowledgment, flags].some(({ at }, i) => at !== 4 * (i + 1)))
+    return null;
   const number = dissector.registry.protocols.indexOf(protocol);
   let following: [kind: number, at: number, least: number, table: number];
   if ('ports' in next) {

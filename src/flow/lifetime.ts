@@ -100,7 +100,7 @@ export class FlowLifetime {
         this.endings.end(id, reason);
         const other = kernel.exports.otherHalf(id);
         for (const entry of other < 0 ? [id] : [id, other]) {
-          ended.vnis.add(own, entry);
+          ended.vnis.add(entry);
           ended.tunnels.add(own, entry);
         }
         kernel.exports.remove(id);

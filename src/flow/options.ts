@@ -65,19 +65,9 @@ export class OptionSets {
     return JSON.stringify(this.record(table * 2 ** 24 + option, 0)).slice(0, -2);
   }
 
-  /** Adds the options of entry `flow` to `counts`; an option that is twice in a packet counts once. */
-  addTo(counts: Map<number, number>, flow: number): void {
-    const { exports } = this.kernel;
-    const add = (set: number, packets: number) => {
-      if (packets === 0) return;
-      for (const option of this.optionsOf(set)) counts.set(option, (counts.get(option) ?? 0) + packets);
-    };
-    add(...this.kernel.optionsOf(flow));
-    for (let next = exports.firstOtherSet(flow); next !== 0; ) {
-      const word = (i: number) => exports.tupleWord(Tuples.otherSets, next - 1, i) >>> 0;
-      add(word(1), word(2) + word(3) * 2 ** 32);
-      next = word(4);
-    }
+  /** Adds the options of a set that so many packets have; an option that is twice in a packet counts once. */
+  add(counts: Map<number, number>, set: number, packets: number): void {
+    for (const option of this.optionsOf(set)) counts.set(option, (counts.get(option) ?? 0) + packets);
   }
 
   records(counts: ReadonlyMap<number, number>): OptionCountRecord[] {

@@ -28,6 +28,10 @@ export class Share implements KernelHost {
     return this.paths.vni(path) ?? -1;
   }
 
+  vniNumber(path: number): number {
+    return this.paths.vniNumber(path);
+  }
+
   tunnelsText(path: number, endpoints: number): string {
     const ends = this.endpoints.levels(endpoints);
     const tunnels = this.paths.levels(path).map(({ protocol, vni }, i): FlowTunnelRecord => {

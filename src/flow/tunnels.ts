@@ -26,6 +26,9 @@ export class Paths {
   private readonly names: string[] = [];
   private readonly numbers = new Map<string, number>();
   private readonly known = new Map<number, readonly PathLevel[]>();
+  /** VNIs that packets count for, by number and by name. */
+  readonly vnis: { readonly protocol: string | null; readonly vni: number | null }[] = [];
+  private readonly vniNumbers = new Map<string, number>();
 
   constructor() {
     this.interner.key.set([-1, -1, -1]);
@@ -100,6 +103,18 @@ export class Paths {
       if (level.vni !== null) return level;
     }
     return path === NO_PATH ? { protocol: null, vni: null } : this.level(path);
+  }
+
+  /** Number in `vnis` of the level that `vniLevel` gives. */
+  vniNumber(path: number): number {
+    const level = this.vniLevel(path);
+    const name = `${level.protocol} ${level.vni}`;
+    let number = this.vniNumbers.get(name);
+    if (number === undefined) {
+      number = this.vnis.push(level) - 1;
+      this.vniNumbers.set(name, number);
+    }
+    return number;
   }
 
   /** Innermost VNI, null where no level has one. */

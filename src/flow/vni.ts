@@ -2,11 +2,9 @@
 import { timeText } from '../core/text.ts';
 import { vniMeaning } from '../mesh/vni-meaning.ts';
 import { type FlowAccounting, NO_PROTOCOL } from './accounting.ts';
-import { Interner } from './interner.ts';
-import { Tuples } from './kernel.ts';
 import type { OptionCountRecord } from './options.ts';
 import type { DirectionRecord } from './records.ts';
-import { entriesOf, type Share } from './share.ts';
+import type { Share } from './share.ts';
 
 type Time = readonly [seconds: number, nanoseconds: number];
 
@@ -67,7 +65,7 @@ class EndpointPairs {
   }
 
   /** Pairs of endpoints given by share, in the order of their texts. */
-  sorted(endsByShare: ReadonlyMap<Share, ReadonlySet<number>>): EndpointPair[] {
+  sorted(endsByShare: ReadonlyMap<Share, readonly number[]>): EndpointPair[] {
     const numbers = new Set<number>();
     for (const [share, ends] of endsByShare) for (const number of ends) numbers.add(this.of(share, number));
     numbers.delete(-1);
@@ -86,8 +84,9 @@ class EndpointPairs {
   }
 }
 
+/** What a VNI's packets come to. */
 class VniSum {
-  /** By which endpoints of different VNIs are told apart. */
+  /** In `Paths.vnis`. */
   readonly number: number;
   packets = 0;
   bytes = 0;
@@ -96,63 +95,19 @@ class VniSum {
   endpoints = 0;
   /** Conversations whose other direction has another VNI. */
   halves = 0;
-  /** Numbers of tunnel endpoints, by the share whose numbers they are. */
-  readonly endsByShare = new Map<Share, Set<number>>();
-  /** By number, `NO_PROTOCOL` for those that are not known. */
-  readonly protocols = new Map<number, DirectionRecord>();
-  private lastProtocol = -1;
-  private lastPortion: DirectionRecord = { packets: 0, bytes: 0 };
-  readonly options = new Map<number, number>();
   first: Time = [Number.POSITIVE_INFINITY, 0];
   last: Time = [Number.NEGATIVE_INFINITY, 0];
-  readonly protocol: string | null;
-  readonly vni: number | null;
+  /** Number of the first packet. */
+  serial = Number.POSITIVE_INFINITY;
+  /** Numbers of tunnel endpoints, by the share whose numbers they are. */
+  readonly endsByShare = new Map<Share, number[]>();
+  /** By number, `NO_PROTOCOL` for those that are not known. */
+  readonly protocols = new Map<number, Portion>();
+  /** By share and number of a set of options. */
+  readonly optionSets = new Map<Share, Map<number, Portion>>();
 
-  constructor(number: number, protocol: string | null, vni: number | null) {
+  constructor(number: number) {
     this.number = number;
-    this.protocol = protocol;
-    this.vni = vni;
-  }
-
-  /** The same sums, which go their own way from here on. */
-  copy(): VniSum {
-    const copy = new VniSum(this.number, this.protocol, this.vni);
-    Object.assign(copy, {
-      packets: this.packets,
-      bytes: this.bytes,
-      outerBytes: this.outerBytes,
-      flows: this.flows,
-      endpoints: this.endpoints,
-      halves: this.halves,
-      first: this.first,
-      last: this.last,
-    });
-    for (const [share, ends] of this.endsByShare) copy.endsByShare.set(share, new Set(ends));
-    for (const [protocol, portion] of this.protocols) copy.protocols.set(protocol, { ...portion });
-    for (const [option, packets] of this.options) copy.options.set(option, packets);
-    return copy;
-  }
-
-  /** What one protocol has of it: most often the one that was asked for last. */
-  portion(protocol: number): DirectionRecord {
-    if (protocol === this.lastProtocol) return this.lastPortion;
-    let portion = this.protocols.get(protocol);
-    if (portion === undefined) {
-      portion = { packets: 0, bytes: 0 };
-      this.protocols.set(protocol, portion);
-    }
-    this.lastProtocol = protocol;
-    this.lastPortion = portion;
-    return portion;
-  }
-
-  ends(share: Share): Set<number> {
-    let ends = this.endsByShare.get(share);
-    if (ends === undefined) {
-      ends = new Set();
-      this.endsByShare.set(share, ends);
-    }
-    return ends;
   }
 
   /** Widens the time span to hold a moment. */
@@ -165,128 +120,126 @@ class VniSum {
   }
 }
 
-/** Sums by VNI over entries that are given one by one. */
+/** What one protocol, or one set of options, has of a VNI. */
+interface Portion {
+  packets: number;
+  bytes: number;
+  /** Number of the first packet. */
+  serial: number;
+}
+
+function addTo<K>(portions: Map<K, Portion>, key: K, { packets, bytes, serial }: Portion): void {
+  const known = portions.get(key) ?? { packets: 0, bytes: 0, serial };
+  portions.set(key, {
+    packets: known.packets + packets,
+    bytes: known.bytes + bytes,
+    serial: Math.min(known.serial, serial),
+  });
+}
+
+/** The entry of a map under a key, made where there is none. */
+function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  const known = map.get(key) ?? make();
+  map.set(key, known);
+  return known;
+}
+
+/** Sums by VNI over entries, which the kernel adds up (src/kernel/vni.ts) and this reads. */
 export class VniSums {
-  readonly byName = new Map<string, VniSum>();
-  private readonly byPath = new Map<number, VniSum>();
   private readonly accounting: FlowAccounting;
-  private readonly before: VniSums | null;
-  /** Places of an entry's words. */
-  private readonly words;
-  /** (sum, address kind, address): a new tuple is an endpoint not counted before. */
-  private readonly addresses = new Interner(6);
+  private readonly at: number;
 
-  /** @param before sums to begin with, which stay what they are */
-  constructor(accounting: FlowAccounting, before: VniSums | null = null) {
+  constructor(accounting: FlowAccounting) {
     this.accounting = accounting;
-    this.before = before;
-    const { layout } = accounting.own.kernel;
-    this.words = {
-      a: layout.flowA / 4,
-      path: layout.flowPath / 4,
-      identity: layout.flowIdentity / 4,
-      endpoints: layout.flowEndpoints / 4,
-      first: layout.flowFirst / 4,
-      last: layout.flowLast / 4,
-      otherHalf: layout.flowOtherHalf / 4,
-      optionSet: layout.flowOptionSet / 4,
-      rest: layout.flowRest / 4,
+    this.at = accounting.own.kernel.exports.newVniSums();
+  }
+
+  /** Adds an entry of the own share, of a flow or of one of its two halves. */
+  add(id: number): void {
+    this.accounting.own.kernel.exports.addToVnis(this.at, 0, 0, id);
+  }
+
+  /** Forgets what was added, and adds all entries of all shares. @param before sums that they come on top of */
+  take(before: VniSums | null): void {
+    const { own, shares } = this.accounting;
+    own.kernel.exports.clearVniSums(this.at);
+    shares.forEach(({ kernel }, share) => {
+      kernel.exports.addAllToVnis(this.at, before?.at ?? 0, share);
+    });
+  }
+
+  /** Adds what the kernel has added up to the sums of VNIs, by their numbers. */
+  readInto(sums: Map<number, VniSum>): void {
+    const { kernel } = this.accounting.own;
+    const { shares } = this.accounting;
+    const words = kernel.refresh();
+    const word = (i: number) => words[i] >>> 0;
+    const double = (i: number) => word(i) + word(i + 1) * 2 ** 32;
+    const portion = (i: number): Portion => ({
+      packets: double(i),
+      bytes: double(i + 2),
+      serial: double(i + 4),
+    });
+    /** Places of the tuples of one of the kernel's tables. */
+    const tuples = function* (table: number) {
+      const [width, used, , from] = words.subarray((table >>> 0) / 4);
+      for (let i = 0; i < used; i++) yield (from >>> 0) / 4 + i * width;
     };
-    for (const [name, sum] of before?.byName ?? []) this.byName.set(name, sum.copy());
-  }
-
-  sumOf(path: number): VniSum {
-    let sum = this.byPath.get(path);
-    if (sum === undefined) {
-      const { protocol, vni } = this.accounting.paths.vniLevel(path);
-      const name = `${protocol} ${vni}`;
-      sum = this.byName.get(name) ?? new VniSum(this.byName.size, protocol, vni);
-      this.byName.set(name, sum);
-      this.byPath.set(path, sum);
+    const [vnis, protocols, optionSets, tunnelEndpoints] = words.subarray(this.at / 4);
+    for (const at of tuples(vnis)) {
+      const sum = entry(sums, word(at), () => new VniSum(word(at)));
+      sum.endpoints += word(at + 1);
+      sum.flows += double(at + 2);
+      sum.halves += double(at + 4);
+      sum.packets += double(at + 6);
+      sum.bytes += double(at + 8);
+      sum.outerBytes += double(at + 10);
+      sum.reach(word(at + 13), word(at + 12));
+      sum.reach(word(at + 15), word(at + 14));
+      sum.serial = Math.min(sum.serial, double(at + 16));
     }
-    return sum;
-  }
-
-  private isNew(addresses: Interner): boolean {
-    const { before } = this;
-    if (before !== null) {
-      before.addresses.key.set(addresses.key);
-      if (before.addresses.find() >= 0) return false;
+    for (const at of tuples(protocols)) addTo(sums.get(word(at))!.protocols, word(at + 1), portion(at + 4));
+    for (const at of tuples(optionSets)) {
+      const ofShare = entry(sums.get(word(at))!.optionSets, shares[word(at + 1)], () => new Map());
+      addTo(ofShare, word(at + 2), portion(at + 4));
     }
-    const known = addresses.size;
-    return addresses.intern() === known;
-  }
-
-  /** Adds an entry, of a flow or of one of its two halves. */
-  add(share: Share, id: number): void {
-    const { addresses } = this;
-    const { exports, words } = share.kernel;
-    const { words: at } = this;
-    // Its words are read where they lie: a call for each would take most of the time.
-    const base = (exports.flow(id) >>> 0) / 4;
-    const sums = share.kernel.sumsOf(id);
-    if (sums[0] + sums[3] === 0) return;
-    const identity = words[base + at.identity];
-    const sum = this.sumOf(words[base + at.path]);
-    // Two halves of one conversation are one flow, and can be in one VNI: where outer VNIs differ.
-    const other = words[base + at.otherHalf] - 1;
-    // Asked of the later half only: VNIs are in the order of their first flows.
-    const otherSum = other < 0 || other > id ? null : this.sumOf(pathOf(share, other));
-    if (otherSum !== sum) sum.flows++;
-    if (otherSum !== null && otherSum !== sum) {
-      sum.halves++;
-      otherSum.halves++;
-    }
-    if (words[base + at.optionSet] !== 0) share.optionSets.addTo(sum.options, id);
-    const rest = (words[base + at.rest] >>> 0) / 4;
-    for (let end = 0; end < 2; end++) {
-      addresses.key[0] = sum.number;
-      addresses.key[1] = identity >>> 16;
-      addresses.key[2] = words[base + at.a + end];
-      for (let i = 0; i < 3; i++) addresses.key[3 + i] = rest === 0 ? 0 : words[rest + 3 * end + i];
-      if (addresses.key[1] !== 0 && this.isNew(addresses)) sum.endpoints++;
-    }
-    sum.reach(words[base + at.first + 1] >>> 0, words[base + at.first]);
-    sum.reach(words[base + at.last + 1] >>> 0, words[base + at.last]);
-    const portion = sum.portion(identity & 0xffff);
-    portion.packets += sums[0] + sums[3];
-    portion.bytes += sums[1] + sums[4];
-    sum.packets += sums[0] + sums[3];
-    sum.bytes += sums[1] + sums[4];
-    sum.outerBytes += sums[2] + sums[5];
-    for (let direction = 0; direction < 2; direction++) {
-      if (sums[3 * direction] === 0) continue;
-      const ends = words[base + at.endpoints + direction];
-      if (ends > 0) sum.ends(share).add(ends);
+    for (const at of tuples(tunnelEndpoints)) {
+      // Some are those of flows that have no packets left.
+      const sum = sums.get(word(at));
+      if (sum) entry(sum.endsByShare, shares[word(at + 1)], () => []).push(word(at + 2));
     }
   }
 }
 
-const pathOf = ({ kernel }: Share, id: number) =>
-  kernel.words[((kernel.exports.flow(id) >>> 0) + kernel.layout.flowPath) / 4];
+/** Packets by option, in the order of the first that had it. */
+function optionsOf({ optionSets }: VniSum): ReadonlyMap<number, number> {
+  const counts = new Map<number, number>();
+  const sets = [...optionSets].flatMap(([share, ofShare]) =>
+    Array.from(ofShare, ([set, portion]) => ({ share, set, ...portion })),
+  );
+  for (const { share, set, packets } of sets.sort(bySerial)) share.optionSets.add(counts, set, packets);
+  return counts;
+}
 
-/** VNIs in the order of their first flows; untunnelled traffic is one of them. A packet counts for its innermost VNI. */
+const bySerial = (a: { readonly serial: number }, b: { readonly serial: number }) => a.serial - b.serial;
+
+/** VNIs in the order of their first packets; untunnelled traffic is one of them. A packet counts for its innermost VNI. */
 export function vniRecords(accounting: FlowAccounting): VniRecord[] {
   accounting.settle();
-  const { shares } = accounting;
-  const sums = new VniSums(accounting, accounting.ended?.vnis);
-  for (const { share, id } of entriesOf(shares)) sums.add(share, id);
-  for (const share of shares) {
-    const { tuples, tupleWord } = share.kernel.exports;
-    for (let i = 0; i < tuples(Tuples.formerEndpoints); i++) {
-      const [path, ends] = [0, 1].map((word) => tupleWord(Tuples.formerEndpoints, i, word) >>> 0);
-      sums.sumOf(path).ends(share).add(ends);
-    }
-  }
+  const { ended, paths } = accounting;
+  accounting.vnis ??= new VniSums(accounting);
+  accounting.vnis.take(ended?.vnis ?? null);
+  const sums = new Map<number, VniSum>();
+  ended?.vnis.readInto(sums);
+  accounting.vnis.readInto(sums);
 
-  const used = [...sums.byName.values()].filter(({ packets }) => packets > 0);
+  const used = [...sums.values()].filter(({ packets }) => packets > 0).sort(bySerial);
   const pairs = new EndpointPairs();
   const records = used.map(
     (sum): VniRecord => ({
       type: 'vni',
       schema: 1,
-      protocol: sum.protocol,
-      vni: sum.vni,
+      ...paths.vnis[sum.number],
       packets: sum.packets,
       bytes: sum.bytes,
       outerBytes: sum.outerBytes,
@@ -296,12 +249,14 @@ export function vniRecords(accounting: FlowAccounting): VniRecord[] {
       overhead:
         sum.outerBytes === 0 ? 0 : Math.round(((sum.outerBytes - sum.bytes) / sum.outerBytes) * 1e6) / 1e6,
       protocols: Object.fromEntries(
-        Array.from(sum.protocols, ([protocol, portion]) => [
-          protocol === NO_PROTOCOL ? 'unknown' : accounting.registry.protocols[protocol].name,
-          portion,
-        ]),
+        [...sum.protocols]
+          .sort(([, a], [, b]) => a.serial - b.serial)
+          .map(([protocol, { packets, bytes }]) => [
+            protocol === NO_PROTOCOL ? 'unknown' : accounting.registry.protocols[protocol].name,
+            { packets, bytes },
+          ]),
       ),
-      options: accounting.own.optionSets.records(sum.options),
+      options: accounting.own.optionSets.records(optionsOf(sum)),
       first: timeText(...sum.first),
       last: timeText(...sum.last),
       meaning: null,

@@ -39,7 +39,6 @@ export {
   adjust,
   adoptState,
   countOptions,
-  firstOtherSet,
   flow,
   internEndpoints,
   loseTrack,
@@ -55,6 +54,7 @@ export {
 export { seed } from './hash';
 export { allocate } from './memory';
 export { flowLines, flows, flowText, isFlow, otherHalf, nextFlow, setNames, sortKey } from './json';
+export { addAllToVnis, addToVnis, clearVniSums, newVniSums } from './vni';
 export { timeOf, walk } from './walk';
 
 /** Keeps loads that are made for their cache lines alone from being optimised away. */
@@ -139,17 +139,6 @@ export function bytes(id: u32, direction: u32): f64 {
 }
 export function outerBytes(id: u32, direction: u32): f64 {
   return <f64>outerBytesOf(flow(id), direction);
-}
-
-/** Puts packets, inner frames' bytes and whole frames' bytes of both directions of flow `id` at `to`, six doubles. */
-export function sumsOf(id: u32, to: usize): void {
-  const f = flow(id);
-  for (let direction: u32 = 0; direction < 2; direction++) {
-    const at = to + <usize>direction * 24;
-    store<f64>(at, <f64>packetsOf(f, direction));
-    store<f64>(at, <f64>bytesOf(f, direction), 8);
-    store<f64>(at, <f64>outerBytesOf(f, direction), 16);
-  }
 }
 
 /** Widens the time span of flow `id`. */

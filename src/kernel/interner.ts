@@ -61,6 +61,26 @@ export function fetchTuple(t: Interner, slot: u32): u32 {
   return slot == 0 ? 0 : load<u32>(tuple(t, slot - 1));
 }
 
+/** True where the tuple is known. */
+export function has(t: Interner, key: usize, length: u32): bool {
+  const tag = tagOfTuple(key, length);
+  const mask = (t.capacity << 1) - 1;
+  let slot = tag & mask;
+  while (true) {
+    const at = t.slots + (<usize>slot << 3);
+    const id = load<u32>(at, 4);
+    if (id == 0) return false;
+    if (load<u32>(at) == tag && equals(t, id - 1, key, length)) return true;
+    slot = (slot + 1) & mask;
+  }
+}
+
+/** Forgets all tuples. */
+export function empty(t: Interner): void {
+  if (t.used != 0) memory.fill(t.slots, 0, <usize>t.capacity * 16);
+  t.used = 0;
+}
+
 export function internTagged(t: Interner, key: usize, length: u32, tag: u32): u32 {
   const mask = (t.capacity << 1) - 1;
   let slot = tag & mask;

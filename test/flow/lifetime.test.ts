@@ -6,9 +6,11 @@ import { Outline } from '../../src/core/outline.ts';
 import { FlowAccounting } from '../../src/flow/accounting.ts';
 import { type FlowEnd, FlowLifetime, type Lifetime } from '../../src/flow/lifetime.ts';
 import { type FlowRecord, FlowRecords } from '../../src/flow/records.ts';
+import { vniRecords } from '../../src/flow/vni.ts';
 import { linesOf, runCommand } from '../command.ts';
 import { sample } from '../samples.ts';
 import {
+  account,
   dissector,
   fragments,
   frame,
@@ -45,7 +47,8 @@ function run(packets: readonly Timed[], lifetime: Lifetime) {
   }
   const records = new FlowRecords(accounting);
   const left = records.ids().map((id) => ({ ...records.record(id), reason: null }));
-  return { flows: [...ended, ...left], ended, left, life, size: accounting.own.kernel.exports.size() };
+  const { size } = accounting.own.kernel.exports;
+  return { flows: [...ended, ...left], ended, left, life, size: size(), vnis: vniRecords(accounting) };
 }
 
 const ENDS = { src: '10.0.0.1', dst: '10.0.0.2' };
@@ -85,6 +88,29 @@ describe('time-outs', () => {
       first: '1970-01-01T00:00:51.000000000Z',
     });
   });
+});
+
+it('what has ended stays in the sums of its VNI, which come in the order of first packets', () => {
+  const inside = (vni: number, port: number, second: number) => ({
+    data: geneve({ vni }, frame(17, ENDS, udp(port, 53))),
+    second,
+  });
+  const { ended, vnis } = run([inside(9, 1, 0), inside(8, 2, 20), inside(9, 3, 21)], { idle: 10 });
+  expect(ended).toMatchObject([{ vni: 9, srcPort: 1 }]);
+  expect(vnis).toMatchObject([
+    { vni: 9, packets: 2, flows: 2, endpoints: 2, first: '1970-01-01T00:00:00.000000000Z' },
+    { vni: 8, packets: 1, flows: 1, endpoints: 2, last: '1970-01-01T00:00:20.000000000Z' },
+  ]);
+  expect(vnis[0].tunnelEndpoints).toHaveLength(1);
+});
+
+it('flows know the number of their first packet, whoever walked it', () => {
+  const frames = Array.from({ length: 600 }, (_, port) => {
+    const inner = frame(17, ENDS, udp(port + 1, 53));
+    return port % 7 === 0 ? geneve({ vni: 1 }, geneve({ vni: 2 }, inner)) : inner;
+  });
+  const { serialOf, size } = account(frames).accounting.own.kernel.exports;
+  expect(Array.from({ length: size() }, (_, id) => serialOf(id))).toEqual(frames.map((_, i) => i));
 });
 
 it('the number of flows is bounded, the idle ones make room, and none is lost', () => {
