@@ -225,7 +225,6 @@ const bySerial = (a: { readonly serial: number }, b: { readonly serial: number }
 
 /** VNIs in the order of their first packets; untunnelled traffic is one of them. A packet counts for its innermost VNI. */
 export function vniRecords(accounting: FlowAccounting): VniRecord[] {
-  accounting.settle();
   const { ended, paths } = accounting;
   accounting.vnis ??= new VniSums(accounting);
   accounting.vnis.take(ended?.vnis ?? null);

@@ -1,6 +1,11 @@
 /** A capture of several places has each packet several times; a flow has it once. */
 import { describe, expect, it } from 'vitest';
+import { builtins } from '../../dissectors/index.ts';
+import { openCaptures } from '../../src/capture/open.ts';
+import { Dissector } from '../../src/core/dissector.ts';
+import { Registry } from '../../src/core/registry.ts';
 import type { FlowRecord } from '../../src/flow/records.ts';
+import { mayHaveCopies } from '../../src/flow/without-copies.ts';
 import type { SummaryRecord } from '../../src/pipeline.ts';
 import { runCommand } from '../command.ts';
 import { sample } from '../samples.ts';
@@ -36,6 +41,20 @@ describe.each(files)('%s', (file) => {
     expect(summary.copies).toBeUndefined();
     expect(packets).toBe(summary.packets);
   });
+});
+
+it('is expected where it cannot be told before the capture is read', async () => {
+  const registry = new Registry().add(builtins);
+  const expected = async (...names: string[]) => {
+    const capture = await openCaptures(names.map((name) => sample(name)));
+    const answer = mayHaveCopies(capture, new Dissector(registry, { application: false }));
+    await capture.close();
+    return answer;
+  };
+  expect(await expected('geneve-ovn.pcap')).toBe(false);
+  expect(await expected('geneve-ovn.pcap', 'vxlan-kernel.pcap')).toBe(true);
+  // Another interface may be described later.
+  expect(await expected('option-decoders.pcapng')).toBe(true);
 });
 
 it('leaves real retransmissions in', async () => {
