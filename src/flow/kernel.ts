@@ -64,6 +64,7 @@ interface Exports {
   findTimedOut(idle: number, active: number, looks: number, to: number, room: number): number;
   remove(flow: number): void;
   sortKey(flow: number, by: number): number;
+  largest(by: number, limit: number, to: number): number;
   setNames(protocols: number, tunnels: number): void;
   flowText(flow: number, to: number): number;
   flowLines(from: number, to: number, room: number): number;
@@ -390,6 +391,19 @@ export class Kernel {
       this.copies[which] = this.allocateBytes(2 * bytes.length + 64);
     this.copies[which].set(bytes);
     return this.copies[which];
+  }
+
+  /** The at most `limit` flows with the largest `sortKey`, in no order. */
+  largest(by: number, limit: number): { id: number; key: number; serial: number }[] {
+    const size = this.layout.candidateSize;
+    const at = this.allocate(size * (limit + 1));
+    const count = this.exports.largest(by, limit, at);
+    const view = new DataView(this.refresh().buffer, at, size * count);
+    return Array.from({ length: count }, (_, i) => ({
+      id: view.getUint32(size * i + 16, true),
+      key: view.getFloat64(size * i, true),
+      serial: view.getFloat64(size * i + 8, true),
+    }));
   }
 
   /** Flow `id` as a line of JSON. */

@@ -121,9 +121,21 @@ export class FlowRecords {
   /** Flows, largest value first (`first`, `vni`: smallest), `limit` at most. Equal ones stay in order. */
   sorted(by: FlowSort, limit = Number.POSITIVE_INFINITY): number[] {
     const key = FLOW_SORTS.indexOf(by);
-    const ids = this.ids();
-    const keys = Float64Array.from(ids, (id) => this.kernelOf(id).exports.sortKey(id % SHARE, key));
-    return largest(keys, limit).map((i) => ids[i]);
+    if (limit >= this.count / 8) {
+      const ids = this.ids();
+      const keys = Float64Array.from(ids, (id) => this.kernelOf(id).exports.sortKey(id % SHARE, key));
+      return largest(keys, limit).map((i) => ids[i]);
+    }
+    // Lists of millions of numbers would take more memory than the flows do.
+    return this.shares
+      .flatMap(({ kernel }, share) =>
+        kernel
+          .largest(FLOW_SORTS.indexOf(by), limit)
+          .map((flow) => ({ ...flow, id: share * SHARE + flow.id })),
+      )
+      .sort((a, b) => b.key - a.key || a.serial - b.serial)
+      .slice(0, limit)
+      .map(({ id }) => id);
   }
 
   /** What a flow is sorted by; negative where the smallest goes first. */

@@ -55,6 +55,7 @@ export { seed } from './hash';
 export { allocate } from './memory';
 export { flowLines, flows, flowText, isFlow, otherHalf, nextFlow, setNames, sortKey } from './json';
 export { addAllToVnis, addToVnis, clearVniSums, newVniSums } from './vni';
+export { CANDIDATE as candidateSize, largest } from './largest';
 export { timeOf, walk } from './walk';
 
 /** Keeps loads that are made for their cache lines alone from being optimised away. */
