@@ -18,6 +18,11 @@ export interface OpenOptions {
   readonly allocate?: Allocate;
   /** Blocks with packets that stay as they are while the following ones are read: others still work on them. 0 if left out. */
   readonly keep?: number;
+  /**
+   * Blocks of regular files are read by this thread, as long as they come from the page cache: it has others that go on meanwhile,
+   * and asking the thread pool for a block costs half as much as reading it (docs/decisions/0006).
+   */
+  readonly blocking?: boolean;
 }
 
 /**
@@ -61,10 +66,10 @@ async function openFile(
   path: string,
   blockSize: number,
   records: CaptureRecords,
-  { input, allocate, keep }: OpenOptions = {},
+  { input, allocate, keep, blocking }: OpenOptions = {},
 ): Promise<FileCapture> {
   let block = new InputBlock(
-    input ? new StreamSource(input) : await openSource(path),
+    input ? new StreamSource(input) : await openSource(path, blocking),
     blockSize,
     allocate,
     keep,

@@ -1,6 +1,7 @@
-import { close, constants, fstat, open, read } from 'node:fs';
+import { close, constants, fstat, open, read, readSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import { isatty } from 'node:tty';
 import { promisify } from 'node:util';
 import { CaptureError } from '../errors.ts';
@@ -22,23 +23,52 @@ const closeDescriptor = promisify(close);
 const readDescriptor = promisify(read);
 const statDescriptor = promisify(fstat);
 
+/** Reads on this thread before the event loop turns, so that signals are heard. */
+const READS_PER_TURN = 8;
+/**
+ * Two reads in a row that take longer, in milliseconds by MiB, are not of the page cache, where they take 0.2; a single one
+ * can be for want of a processor.
+ */
+const SLOW = 1;
+/** Reads that are left to the thread pool then, before the next two show what reading takes. */
+const LEFT_TO_POOL = 64;
+
 /** A regular file or device. Reads at the current position, so a growing or shrinking file ends where it ends. */
 class FileSource implements ByteSource {
   readonly #descriptor: number;
   readonly #owned: boolean;
   #pending: Promise<unknown> = Promise.resolve();
   #closed = false;
+  /** Reads that go to the thread pool, and those done here. */
+  #toPool: number;
+  #here = 0;
+  /** The last read done here was slow. */
+  #slow = false;
 
-  constructor(descriptor: number, owned: boolean) {
+  /** @param blocking see `OpenOptions` */
+  constructor(descriptor: number, owned: boolean, blocking: boolean) {
     this.#descriptor = descriptor;
     this.#owned = owned;
+    this.#toPool = blocking ? 0 : Number.POSITIVE_INFINITY;
   }
 
   async read(target: Uint8Array, offset: number, length: number): Promise<number> {
+    if (this.#toPool === 0 && ++this.#here % READS_PER_TURN === 0) await setImmediate();
     if (this.#closed) return 0;
+    if (this.#toPool === 0) return this.#readHere(target, offset, length);
+    this.#toPool--;
     const reading = readDescriptor(this.#descriptor, target, offset, length, null);
     this.#pending = reading;
     return (await reading).bytesRead;
+  }
+
+  #readHere(target: Uint8Array, offset: number, length: number): number {
+    const before = performance.now();
+    const count = readSync(this.#descriptor, target, offset, length, null);
+    const slow = performance.now() - before > SLOW * Math.max(1, count / 2 ** 20);
+    if (slow && this.#slow) this.#toPool = LEFT_TO_POOL;
+    this.#slow = slow;
+    return count;
   }
 
   async close(): Promise<void> {
@@ -122,9 +152,10 @@ export function systemReason(error: unknown): string {
 /**
  * Opens a path for reading, '-' being standard input.
  *
+ * @param blocking see `OpenOptions`
  * @throws {CaptureError} The path cannot be opened.
  */
-export async function openSource(path: string): Promise<ByteSource> {
+export async function openSource(path: string, blocking = false): Promise<ByteSource> {
   if (path === '-') return openStandardInput();
   let descriptor: number | undefined;
   try {
@@ -132,7 +163,7 @@ export async function openSource(path: string): Promise<ByteSource> {
     descriptor = await openDescriptor(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     const stats = await statDescriptor(descriptor);
     if (stats.isDirectory()) throw Object.assign(new Error(), { code: 'EISDIR' });
-    if (!stats.isFIFO()) return new FileSource(descriptor, true);
+    if (!stats.isFIFO()) return new FileSource(descriptor, true, blocking && stats.isFile());
     return new StreamSource(new Socket({ fd: descriptor, readable: true, writable: false }));
   } catch (error) {
     if (descriptor !== undefined) await closeDescriptor(descriptor);
@@ -144,5 +175,7 @@ async function openStandardInput(): Promise<ByteSource> {
   if (isatty(0)) throw new CaptureError('-', 'standard input is a terminal, not a capture');
   const stats = await statDescriptor(0);
   // Descriptor 0 is not ours to close.
-  return stats.isFIFO() || stats.isSocket() ? new StreamSource(process.stdin) : new FileSource(0, false);
+  return stats.isFIFO() || stats.isSocket()
+    ? new StreamSource(process.stdin)
+    : new FileSource(0, false, false);
 }

@@ -89,7 +89,12 @@ export async function prepare(
   const opened = devices
     ? await openDevices(devices, options, context, live, accounting?.allocate)
     : await Promise.race([
-        openCaptures(files, accounting ? { allocate: accounting.allocate, keep: blocksKept(workers) } : {}),
+        openCaptures(
+          files,
+          accounting
+            ? { allocate: accounting.allocate, keep: blocksKept(workers), blocking: workers > 1 }
+            : {},
+        ),
         interrupted,
       ]);
   const decryption = unprotect?.(opened, dissector.registry) ?? null;
