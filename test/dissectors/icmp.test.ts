@@ -222,6 +222,9 @@ describe('ICMPv6', () => {
     });
     expect(router.infos[1]).toBe('Router Advertisement from 00:00:5e:00:53:01');
 
+    const asking = dissect(inIpv6(58, hex('85 00 0000 00000000 0101 00005e005301')));
+    expect(asking.infos[1]).toBe('Router Solicitation from 00:00:5e:00:53:01');
+
     const redirect = dissect(
       inIpv6(
         58,

@@ -214,6 +214,19 @@ describe('the hops of INT-MD', () => {
     expect(record.fields).not.toHaveProperty(['int.other_metadata']);
   });
 
+  it.each([
+    ['0080', { 'int.buffer.id': [5], 'int.buffer.occupancy': [8192] }],
+    ['0040', { 'int.reserved_metadata': ['05002000'] }],
+    ['0002', { 'int.reserved_metadata': ['05002000'] }],
+    ['0001', { 'int.checksum_complement': [0x05002000] }],
+  ])('are told apart by single bits: %s', (instructions, fields) => {
+    const record = one(0x0103, 0x01, `20 00 01 05 ${instructions} 0000 0000 0000 05002000`).record;
+    const hops = Object.entries(record.fields ?? {}).filter(([name]) =>
+      /buffer|reserved|checksum/.test(name),
+    );
+    expect(Object.fromEntries(hops)).toEqual(fields);
+  });
+
   it('are branches of the tree, and say what a node could not', () => {
     const { packet } = md('02', 'a000', '00000002 ffffffff 00000001 000002bc');
     expect(lines(packet).slice(-6)).toEqual([
