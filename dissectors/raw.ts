@@ -8,6 +8,8 @@ import { defineProtocol, table } from '../src/core/protocol.ts';
 const ipVersion = table('ip.version');
 const etherType = table('ethertype');
 
+const ETHER_TYPES: Readonly<Record<number, number>> = { 4: 0x0800, 6: 0x86dd };
+
 const version = u8('raw.version', 'IP version', 0, { mask: 0xf0 });
 
 export const raw = defineProtocol({
@@ -24,8 +26,9 @@ export const raw = defineProtocol({
   step(view, start, layers) {
     layers.body = start; // the byte belongs to the packet
     const value = version.read(view, start);
-    if (value === 4) layers.next(etherType, 0x0800);
-    else if (value === 6) layers.next(etherType, 0x86dd);
-    else layers.next(ipVersion, value);
+    const type = ETHER_TYPES[value];
+    if (type === undefined) layers.next(ipVersion, value);
+    else layers.next(etherType, type);
   },
+  plain: { header: 0, next: { table: etherType, field: version, keys: ETHER_TYPES } },
 });

@@ -111,13 +111,19 @@ export interface FlowRole {
 export interface Plain {
   /** Fields and the values they have. */
   readonly is?: readonly (readonly [Field<FieldValue>, number])[];
-  /** Bytes of the header: the field's value and `plus`; where there is none, `minLength`. */
-  readonly header?: { readonly field: Field<number>; readonly plus?: number };
+  /** Bytes of the header: the field's value and `plus`, or that number; where there is neither, `minLength`. */
+  readonly header?: { readonly field: Field<number>; readonly plus?: number } | number;
   /** Bytes of the layer: the field's value and `plus`; a value of 0 says nothing. */
   readonly total?: { readonly field: Field<number>; readonly plus?: number };
   /** Table of the payload's protocol, and the field with the key (which is at least `least`), or the key. */
   readonly next:
     | { readonly table: number; readonly field: Field<number>; readonly least?: number }
+    /** The same where values of the field, which is within a byte, stand for other keys. */
+    | {
+        readonly table: number;
+        readonly field: Field<number>;
+        readonly keys: Readonly<Record<number, number>>;
+      }
     | { readonly table: number; readonly key: number }
     /** The ports are the keys. */
     | { readonly ports: number }

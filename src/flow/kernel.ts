@@ -270,6 +270,11 @@ export class Kernel {
         roles.addressKind[number],
         dissector,
         tableAt,
+        (numbers) => {
+          const at = this.allocate(numbers.byteLength);
+          new Int16Array(this.memory.buffer, at, numbers.length).set(numbers);
+          return at;
+        },
         options,
       );
       if (row === null) return;
@@ -474,11 +479,13 @@ function plainRow(
   kind: number,
   dissector: Dissector,
   tableAt: (index: number, keys: number) => number,
+  placeOf: (numbers: Int16Array) => number,
   options: { tunnelName: (protocol: number) => number },
 ): number[] | null {
   const { plain, flow } = protocol;
   if (!plain) return null;
-  const { next, header, total } = plain;
+  const { next, total } = plain;
+  const header = typeof plain.header === 'object' ? plain.header : undefined;
   // Where payloads are recognised by their looks, a key that leads nowhere says nothing.
   if ('table' in next && dissector.heuristicKeys(next.table).length > 0) return null;
   const pair = flow?.addresses ?? flow?.ports;
@@ -493,6 +500,14 @@ function plainRow(
     following = [Next.ports, 0, 0, tableAt(next.ports, 65536)];
   } else if ('request' in next) {
     following = [Next.fixed, 0, 0, -1];
+  } else if ('keys' in next) {
+    const byte = new DataView(new ArrayBuffer(1));
+    const numbers = Int16Array.from({ length: 256 }, (_, value) => {
+      byte.setUint8(0, value);
+      const key = next.keys[next.field.read(byte, -next.field.at)];
+      return key === undefined ? -1 : dissector.lookup(next.table, key);
+    });
+    following = [Next.byte, next.field.at, 0, placeOf(numbers)];
   } else if ('key' in next) {
     following = [Next.fixed, 0, 0, dissector.lookup(next.table, next.key)];
   } else {
@@ -505,7 +520,7 @@ function plainRow(
     ];
   }
   return [
-    protocol.minLength,
+    typeof plain.header === 'number' ? plain.header : protocol.minLength,
     'request' in next ? ECHO : role,
     kind << 16,
     pair?.[0].at ?? 0,

@@ -22,7 +22,7 @@ import {
   zeros,
 } from './frames.ts';
 
-const [ETHERNET, IPV4, SLL, SLL2] = [1, 228, 113, 276];
+const [ETHERNET, RAW, SLL, SLL2, IPV4] = [1, 101, 113, 276, 228];
 const FOUR = { src: '10.0.0.1', dst: '10.0.0.2' };
 const SIX = { src: 'fd00::1', dst: 'fd00::2' };
 const inner = frame(6, FOUR, tcp(40000, 80));
@@ -43,6 +43,8 @@ describe('the kernel walks', () => {
     ['UDP in IPv4', ETHERNET, frame(17, FOUR, udp(40000, 40001))],
     ['TCP in IPv6', ETHERNET, frame(6, SIX, tcp(40000, 80))],
     ['IPv4 without Ethernet', IPV4, ip(6, FOUR, tcp(40000, 80))],
+    ['raw IPv4', RAW, ip(6, FOUR, tcp(40000, 80))],
+    ['raw IPv6', RAW, ip(6, SIX, tcp(40000, 80))],
     ['a VLAN tag', ETHERNET, eth(0x8100, bytes(u16(5), u16(0x0800), ip(17, FOUR, udp(40000, 40001))))],
     ['an echo request', ETHERNET, frame(1, FOUR, icmp(8, 1))],
     ['an echo reply', ETHERNET, frame(1, FOUR, icmp(0, 1))],
@@ -66,7 +68,15 @@ describe('the kernel leaves to its host', () => {
     ['a tunnel in a tunnel', geneve({ vni: 1 }, vxlan({ vni: 2 }, inner))],
     ['IP in IP', frame(4, FOUR, ip(17, FOUR, udp(40000, 40001)))],
     ['a header cut in its middle', frame(17, FOUR, udp(40000, 40001)).subarray(0, 38)],
+    ['a frame without a byte', zeros(0)],
   ])('%s', (_, data) => {
     expect(isTaken(ETHERNET, data)).toBe(false);
+  });
+
+  it.each([
+    ['raw IP without a byte', zeros(0)],
+    ['raw packets of another version', bytes(0x50, zeros(19))],
+  ])('%s', (_, data) => {
+    expect(isTaken(RAW, data)).toBe(false);
   });
 });
