@@ -1,6 +1,6 @@
 /** One run of a command as a whole process: wall seconds, processor seconds and peak resident memory. */
 import { spawnSync } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, readSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 const build = join(import.meta.dirname, 'build');
@@ -12,10 +12,21 @@ export const isInstalled = (program) => spawnSync('sh', ['-c', `command -v ${pro
 // The kernel tells a child's peak only to who waits for it: Node has no call for that, GNU time is one.
 const timer = isInstalled('/usr/bin/time');
 
+/** Brings files into the page cache: what was read some jobs ago is not always there any more. */
+function warm(files) {
+  const block = Buffer.alloc(1 << 20);
+  for (const file of files) {
+    const descriptor = openSync(file);
+    while (readSync(descriptor, block) > 0);
+    closeSync(descriptor);
+  }
+}
+
 /** Standard output goes to a file on the disk that has the captures: what is thrown away costs nothing to write. */
 export function measure([program, ...args]) {
   rmSync(output, { recursive: true, force: true });
   mkdirSync(output, { recursive: true });
+  warm(args.filter((arg) => arg.endsWith('.pcap') && statSync(arg).isFile()));
   const usage = join(output, 'usage');
   const stdout = openSync(join(output, 'stdout'), 'w');
   const stderr = openSync(join(output, 'stderr'), 'w');
