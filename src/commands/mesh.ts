@@ -126,6 +126,7 @@ export async function mesh(files: string[], options: MeshOptions, context: Conte
     for (const line of withNames(lines)) writer.line(line);
   }
   await writer.flush();
+  for (const remark of gathered.ambient.remarks()) notify(remark);
   return report(analysis, summary, context, format === 'table');
 }
 

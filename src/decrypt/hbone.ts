@@ -45,7 +45,7 @@ export interface HboneOptions {
  * count once.
  */
 export class HboneReader implements PacketSink {
-  /** Connections that were left out because there were too many. */
+  /** Packets that could have begun a connection, had there not been too many. */
   ignored = 0;
   private readonly roles: FlowRoles;
   private readonly tcp: number;

@@ -237,6 +237,20 @@ export class Ambient implements Observer {
   end(): void {
     this.hbone = this.reader.records();
   }
+
+  /** What the user should know at the end, one sentence each. */
+  remarks(): string[] {
+    const remarks: string[] = [];
+    const { forgotten } = this.handshakes.all;
+    if (forgotten > 0)
+      remarks.push(`the first ${forgotten} connections are in no journey: too many in one capture`);
+    const { ignored } = this.reader;
+    if (ignored > 0)
+      remarks.push(
+        `${ignored} packets of HBONE connections were not read: too many connections in one capture`,
+      );
+    return remarks;
+  }
 }
 
 const TLS_RECORD = 5;

@@ -40,6 +40,7 @@ import {
   udp,
   zeros,
 } from '../flow/frames.ts';
+import { meshOutput } from '../mesh/mesh.ts';
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'tunscope-limits-'));
 afterAll(() => rmSync(scratch, { recursive: true }));
@@ -225,6 +226,14 @@ describe('decryption', () => {
     const reader = new HboneReader(dissector, roles, { keyLog: new KeyLog() });
     await run(capture, dissector, roles, reader);
     expect([reader.records().length, reader.ignored]).toEqual([16_384, 16]);
+
+    const file = written(
+      'connections.pcap',
+      Array.from({ length: 16_400 }, (_, i) => syn(i)),
+    );
+    const { stderr } = await meshOutput([file]);
+    expect(stderr).toContain('the first 16 connections are in no journey: too many in one capture');
+    expect(stderr).toContain('16 packets of HBONE connections were not read');
   });
 });
 
