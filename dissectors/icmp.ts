@@ -159,9 +159,11 @@ function details(out: Details): void {
   }
 }
 
-/** Types come in pairs: echo 8 and its reply 0, then requests 13, 15, 17 with the reply one above. */
+/** Types come in pairs: echo 8 and its reply 0, then requests 13, 15, 17, 42 with the reply one above. */
 function conversation(view: DataView, start: number): number {
   const value = type.read(view, start);
+  // Extended echo has its identifier at the same place (RFC 8335 section 2).
+  if (value === 42 || value === 43) return ((42 | 0x100) << 16) | identifier.read(view, start);
   if (!isQuery(value)) return value << 16;
   const request = value === 0 ? 8 : value < 13 ? value : value - ((value + 1) & 1);
   return ((request | 0x100) << 16) | identifier.read(view, start);

@@ -145,7 +145,7 @@ export class GroupAccounting implements PacketSink {
     const group = this.groupOf(packet);
     const length = batch.length[index];
     group.packets++;
-    group.bytes += length - (outline.innerStart - batch.offset[index]);
+    group.bytes += Math.max(length - (outline.innerStart - batch.offset[index]), 0);
     group.outerBytes += length;
     const seconds = batch.seconds[index];
     const nanoseconds = batch.nanoseconds[index];

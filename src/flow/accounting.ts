@@ -190,7 +190,7 @@ export class FlowAccounting implements PacketSink {
       options = this.readOptions(view, layers, outline.tunnelLayer(i), options);
     }
     words[word.options] = options;
-    words[word.bytes] = length - (outline.innerStart - frameStart);
+    words[word.bytes] = Math.max(length - (outline.innerStart - frameStart), 0);
     words[word.bytes + 1] = length;
     words[word.time] = nanoseconds;
     words[word.time + 1] = seconds;
@@ -241,11 +241,11 @@ export class FlowAccounting implements PacketSink {
     const path = words[word.path];
     const options = words[word.options];
     const last = layers.ownCount - 1;
-    const bytes = length - (outline.innerStart - frameStart);
-    const inside = length - (layers.bodyOf(last) - frameStart);
+    const bytes = Math.max(length - (outline.innerStart - frameStart), 0);
+    const inside = Math.max(length - (layers.bodyOf(last) - frameStart), 0);
     // What an ICMP error quotes is no fragment itself.
     const isLater = layers.fragment === 2 && layers.quoted < 0;
-    const later = isLater ? this.datagramAt(view, layers, outline, last, path) : null;
+    const later = isLater ? this.datagramAt(view, layers, outline, last, path, seconds) : null;
 
     let id: number;
     let direction: number;
@@ -259,8 +259,18 @@ export class FlowAccounting implements PacketSink {
       }
       if (id >= 0) kernel.exports.countAs(id, walked);
     } else {
-      id = kernel.exports.accountOne(walked, serial);
-      direction = words[word.direction];
+      const waiting = later?.waiting;
+      if (waiting && this.isStill(waiting.flow, waiting.serial)) {
+        // Where fragments differ in their next header (RFC 8200 section 4.5), the first one's counts for all.
+        id = waiting.flow;
+        direction = waiting.direction;
+        words[word.direction] = direction;
+        if (id >= 0) kernel.exports.countAs(id, walked);
+      } else {
+        if (waiting) later.waiting = null;
+        id = kernel.exports.accountOne(walked, serial);
+        direction = words[word.direction];
+      }
       later?.wait(id, this.serialOf(id), direction, bytes, inside, length, seconds, nanoseconds, options);
     }
     // Of a segment in fragments the end is not here.
@@ -268,7 +278,7 @@ export class FlowAccounting implements PacketSink {
     const readable = layers.quoted < 0 && (layers.partial || layers.refused) ? last - 1 : last;
     for (let layer = 0; layer <= readable; layer++) {
       if (this.part(view, layers, layer) !== 1) continue;
-      const datagram = this.datagramAt(view, layers, outline, layer, path);
+      const datagram = this.datagramAt(view, layers, outline, layer, path, seconds);
       datagram.seen = true;
       datagram.flow = id;
       datagram.serial = this.serialOf(id);
@@ -313,6 +323,7 @@ export class FlowAccounting implements PacketSink {
     outline: Outline,
     layer: number,
     full: number,
+    seconds: number,
   ): Datagram {
     const network = this.networkOf(layers, layer);
     let path = full;
@@ -320,7 +331,7 @@ export class FlowAccounting implements PacketSink {
       if (outline.tunnelLayer(i) < network) break;
       path = this.paths.parent(path);
     }
-    return this.fragments.datagram(view, layers, this.roles, layer, network, path);
+    return this.fragments.datagram(view, layers, this.roles, layer, network, path, seconds);
   }
 
   /** The first fragment has come: those that waited for it belong to its flow. */
@@ -329,7 +340,9 @@ export class FlowAccounting implements PacketSink {
     const waiting = datagram.waiting!;
     const { packets, outerBytes } = waiting;
     datagram.waiting = null;
-    const flow = this.isStill(waiting.flow, waiting.serial) ? waiting.flow : -1;
+    // Ended and told of meanwhile: its packets have been counted.
+    if (!this.isStill(waiting.flow, waiting.serial)) return;
+    const { flow } = waiting;
     const bytes = datagram.tunnelEndpoints >= 0 ? waiting.innerBytes : waiting.bytes;
     if (to >= 0) {
       exports.adjust(to, direction, packets, bytes, outerBytes);

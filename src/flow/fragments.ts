@@ -11,6 +11,8 @@ import { hexText } from '../core/text.ts';
 
 /** Datagrams remembered at once; the oldest is forgotten first. */
 const MAXIMUM = 4096;
+/** Nobody waits longer for a fragment (RFC 8200 section 4.5: 60 seconds): then the identification is used again. */
+const LONGEST_SECONDS = 60;
 
 /** Where fragments that wait for their datagram's first one were accounted meanwhile. */
 export interface Waiting {
@@ -31,6 +33,8 @@ export interface Waiting {
 }
 
 export class Datagram {
+  /** Time of its first packet here. */
+  readonly since: number;
   /** The first fragment has been seen. */
   seen = false;
   /** Its flow, -1 where another thread keeps that; its direction. */
@@ -41,6 +45,10 @@ export class Datagram {
   /** Endpoints of the tunnels that the first fragment turned out to begin, -1 where it began none. */
   tunnelEndpoints = -1;
   waiting: Waiting | null = null;
+
+  constructor(since: number) {
+    this.since = since;
+  }
 
   /** A later fragment came before the first and was accounted as the arguments say. */
   wait(
@@ -90,6 +98,7 @@ export class Fragments {
     layer: number,
     network: number,
     path: number,
+    seconds: number,
   ): Datagram {
     const { identification } = roles.protocols[layers.protocol(layer)].flow!.fragment!;
     const start = layers.start(network);
@@ -98,9 +107,11 @@ export class Fragments {
       .join(' ');
     const key = `${path} ${ends} ${identification(view, layers.start(layer))}`;
     let datagram = this.datagrams.get(key);
-    if (datagram === undefined) {
-      if (this.datagrams.size >= MAXIMUM) this.datagrams.delete(this.datagrams.keys().next().value!);
-      datagram = new Datagram();
+    if (datagram === undefined || Math.abs(seconds - datagram.since) > LONGEST_SECONDS) {
+      // Deleted, so that the new one goes to the end of the queue.
+      if (datagram !== undefined) this.datagrams.delete(key);
+      else if (this.datagrams.size >= MAXIMUM) this.datagrams.delete(this.datagrams.keys().next().value!);
+      datagram = new Datagram(seconds);
       this.datagrams.set(key, datagram);
     }
     return datagram;

@@ -245,12 +245,13 @@ export function segment(
   if (keepAlive || probe) {
     if (keepAlive) tally(Count.keepAlive);
     mine.known |= Known.lastWasProbe;
+    if (window == 0) tally(Count.zeroWindow);
   } else {
     if ((flags & ACK) != 0) {
       const bare = plain && length == 0 && sequence == mine.next;
       acknowledge(acknowledgment, window, plain, bare);
     }
-    if (span > 0) data(sequence, span, ahead, length > 0);
+    if (span > 0 || ahead > 0) data(sequence, span, ahead, length > 0);
     else if ((mine.known & Known.next) == 0) mine.next = sequence; // a guess, for repeated ACKs
     mine.known &= ~Known.lastWasProbe;
   }
@@ -269,9 +270,13 @@ function handshake(sequence: i32, flags: u32): bool {
     return false;
   }
   if (c.connections > 0 && direction == <u32>c.client && sequence == c.clientIsn) {
-    if (c.state == State.synSent) mine.timedAt = now;
+    // The same SYN again; after a refusal it may yet succeed.
+    if (c.state == State.reset) c.state = State.synSent;
+    if (inHandshake()) mine.timedAt = now;
     return false;
   }
+  // SYNs that cross make one connection (RFC 9293 section 3.5, figure 7).
+  if (c.state == State.synSent && direction != <u32>c.client) return false;
   // Ports used again: what was learnt of the old connection's numbers is void, its counts stay.
   mine.known = 0;
   mine.window = 0;

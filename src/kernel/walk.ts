@@ -254,7 +254,7 @@ function plain(w: Walked, frame: usize, captured: u32, length: u32, root: u32): 
         w.ports = ports;
         w.identity = networkRow.kind | protocol;
         addresses(w, networkRow, network);
-        w.bytes = length - inner;
+        w.bytes = length > inner ? length - inner : 0;
         w.length = length;
         if (row.flagsMask != 0) {
           status |= Status.tcp;
@@ -289,12 +289,12 @@ function plain(w: Walked, frame: usize, captured: u32, length: u32, root: u32): 
     }
     if (row.role == Role.echo) {
       const type = <u32>load<u8>(p + row.typeAt);
-      if (network == 0 || networkRow.role != Role.network || end - at < row.identifierAt + 2) return Status.left;
+      if (network == 0 || networkRow.role != Role.network || end - at < row.identifierAt + 4) return Status.left;
       if (type != row.request && type != row.reply) return Status.left;
       w.ports = row.conversation | be16(p + row.identifierAt);
       w.identity = networkRow.kind | protocol;
       addresses(w, networkRow, network);
-      w.bytes = length - inner;
+      w.bytes = length > inner ? length - inner : 0;
       w.length = length;
       return Status.portless;
     }

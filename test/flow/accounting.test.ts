@@ -144,6 +144,28 @@ describe('ICMP', () => {
     ]);
     expect(flows.map(({ icmp, protocol }) => [protocol, icmp])).toEqual([['icmpv6', { type: 128, id: 7 }]]);
   });
+  it('keeps sums where a record claims to be shorter than its headers', () => {
+    for (const inside of [
+      frame(17, PODS4, udp(1, 2)),
+      frame(17, PODS4, udp(1, 2, zeros(4))).fill(0x46, 14, 15),
+    ]) {
+      const { flows, vnis } = account([{ data: vxlan({ vni: 3 }, inside), length: 20 }]);
+      expect(flows.map((flow) => [flow.bytes, flow.outerBytes])).toEqual([[0, 20]]);
+      expect(vnis.map((vni) => [vni.bytes, vni.outerBytes])).toEqual([[0, 20]]);
+    }
+  });
+  it('joins an extended echo with its reply (RFC 8335)', () => {
+    const { flows } = account([
+      frame(1, PODS4, icmp(42, 9 * 65536)),
+      frame(1, turned(PODS4), icmp(43, 9 * 65536)),
+      frame(58, PODS6, icmp(160, 7 * 65536)),
+      frame(58, turned(PODS6), icmp(161, 7 * 65536)),
+    ]);
+    expect(flows.map(({ icmp, packets }) => [icmp, packets])).toEqual([
+      [{ type: 42, id: 9 }, 2],
+      [{ type: 160, id: 7 }, 2],
+    ]);
+  });
   it('errors do not touch the flow that they quote', () => {
     const request = ip4(17, PODS4, udp(4000, 53, zeros(10)));
     const error = frame(1, turned(PODS4), icmp(3, 0, request));

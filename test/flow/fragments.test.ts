@@ -208,6 +208,40 @@ it('are told from those the other way', () => {
   expect(flows[0]).toMatchObject({ forward: { packets: 3 }, reverse: { packets: 3 } });
 });
 
+it('a later fragment belongs to no datagram that is long complete, though it has its number', () => {
+  const parts = (source: number, second: number, order: readonly number[]) => {
+    const list = inner(PODS4, 77, source);
+    return order.map((i) => ({ data: list[i], seconds: second, nanoseconds: i }));
+  };
+  const { flows } = account([...parts(4000, 0, [0, 1, 2, 3]), ...parts(4001, 3600, [3, 2, 1, 0])]);
+  expect(flows.map(({ srcPort, packets }) => [srcPort, packets])).toEqual([
+    [4000, 4],
+    [4001, 4],
+  ]);
+  const lost = account([...parts(4000, 0, [0, 1, 2, 3]), ...parts(4001, 3600, [1, 2, 3])]);
+  expect(lost.flows.map(({ srcPort, packets }) => [srcPort, packets])).toEqual([
+    [4000, 4],
+    [null, 3],
+  ]);
+});
+
+it('the next header of the first fragment counts for all (RFC 8200 section 4.5)', () => {
+  const part = (next: number, offset: number, more: boolean, payload: Uint8Array) =>
+    eth(0x86dd, ip6Fragment(next, { ...PODS6, id: 7, offset, more }, payload));
+  const first = part(17, 0, true, udp(1000, 2000, zeros(8)));
+  const later = [part(17, 16, true, zeros(16)), part(6, 32, true, zeros(40)), part(17, 72, false, zeros(8))];
+  for (const frames of [
+    [...later, first],
+    [first, ...later],
+    [later[1], later[0], first, later[2]],
+  ]) {
+    const { flows } = accounted(frames);
+    expect(flows.map(({ protocol, srcPort, packets }) => [protocol, srcPort, packets])).toEqual([
+      ['udp', 1000, 4],
+    ]);
+  }
+});
+
 it('inside fragments: inner ones in an outer datagram that is in fragments itself', () => {
   const parts = fragments(17, { ...PODS4, id: 7 }, datagram(4000, 4000), 2000);
   const outer = parts.flatMap((part, id) =>

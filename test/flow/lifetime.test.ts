@@ -180,6 +180,16 @@ it('whatever the traffic, packets and bytes add up and no flow is found under an
   );
 });
 
+it('fragments that were told of before their first one came are not counted again', () => {
+  const parts = fragments(17, { ...ENDS, id: 5 }, udp(4000, 53, zeros(2000)), 1000);
+  const timed = (i: number, second: number) => ({ data: parts[i], second });
+  const packets = [timed(1, 0), timed(2, 0), ping(1, 8), timed(0, 9)];
+  const { flows, vnis, ended } = run(packets, { idle: 2 });
+  expect(ended.map((flow) => flow.packets)).toEqual([2]);
+  expect(sum(flows, (flow) => flow.packets)).toBe(packets.length);
+  expect(sum(vnis, (vni) => vni.packets)).toBe(packets.length);
+});
+
 it('fragments of a datagram whose flow is over find no other flow', () => {
   const parts = fragments(17, { ...ENDS, id: 9 }, udp(4000, 53, zeros(2000)), 1000);
   const { flows } = run(

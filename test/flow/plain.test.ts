@@ -69,6 +69,7 @@ describe('the kernel leaves to its host', () => {
     ['IP in IP', frame(4, FOUR, ip(17, FOUR, udp(40000, 40001)))],
     ['a header cut in its middle', frame(17, FOUR, udp(40000, 40001)).subarray(0, 38)],
     ['a frame without a byte', zeros(0)],
+    ['an echo in IPv6 that lacks its sequence number', frame(58, SIX, icmp(128, 1).subarray(0, 6))],
   ])('%s', (_, data) => {
     expect(isTaken(ETHERNET, data)).toBe(false);
   });

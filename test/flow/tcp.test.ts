@@ -87,6 +87,33 @@ describe('handshake', () => {
     expect(talk.record()).toMatchObject({ connections: 1, state: 'established', rtt: 0.006 });
     expect(talk.record().forward.retransmissions).toBe(2);
   });
+  it('measures from the last SYN where the answer to the first was lost on its way', () => {
+    const talk = new Talk()
+      .a({ seq: 100, flags: 'S' })
+      .b({ seq: 500, ack: 101, flags: 'SA', after: 10 })
+      .a({ seq: 100, flags: 'S', after: 990 })
+      .b({ seq: 500, ack: 101, flags: 'SA' })
+      .a({ seq: 101, ack: 501, after: 19 });
+    expect(talk.record()).toMatchObject({ connections: 1, state: 'established', rtt: 0.02 });
+  });
+  it('takes SYNs that cross for one connection', () => {
+    const talk = new Talk()
+      .a({ seq: 100, flags: 'S' })
+      .b({ seq: 500, flags: 'S' })
+      .a({ seq: 100, ack: 501, flags: 'SA' })
+      .b({ seq: 500, ack: 101, flags: 'SA' })
+      .a({ seq: 101, ack: 501, length: 5 });
+    expect(talk.record()).toMatchObject({ connections: 1, state: 'established' });
+  });
+  it('goes on where the same SYN succeeds after a refusal', () => {
+    const talk = new Talk()
+      .a({ seq: 100, flags: 'S' })
+      .b({ seq: 0, ack: 101, flags: 'RA' })
+      .a({ seq: 100, flags: 'S', after: 500 })
+      .b({ seq: 500, ack: 101, flags: 'SA', after: 9 })
+      .a({ seq: 101, ack: 501 });
+    expect(talk.record()).toMatchObject({ connections: 1, state: 'established', rtt: 0.01 });
+  });
   it('counts a repeated SYN/ACK', () => {
     const talk = new Talk()
       .a({ seq: 100, flags: 'S' })
@@ -120,6 +147,17 @@ describe('handshake', () => {
     expect(talk.flow().src).toBe(ENDS.dst);
     talk.a({ seq: 77, flags: 'S' });
     expect(talk.flow().src).toBe(ENDS.src);
+  });
+});
+
+describe("Wireshark's terms", () => {
+  it('counts a closed window in a keep-alive, too', () => {
+    const talk = established().a({ seq: 100, ack: 501, window: 0 });
+    expect(talk.counts()).toEqual({ keepAlives: 1, zeroWindows: 1 });
+  });
+  it('misses what lies before an ACK without data', () => {
+    const talk = established().a({ seq: 151, ack: 501 }).a({ seq: 151, ack: 501, length: 5 });
+    expect(talk.counts()).toEqual({ lostSegments: 1 });
   });
 });
 
