@@ -1,4 +1,5 @@
 /** UDP checksums (RFC 768, RFC 8200 section 8.1), with what offload leaves in their place. */
+import { routing, segmentsLeft } from '../../dissectors/ipv6-extensions.ts';
 import { checksum as tcpChecksum } from '../../dissectors/tcp.ts';
 import { checksum, length } from '../../dissectors/udp.ts';
 import type { Layers } from '../core/layers.ts';
@@ -27,15 +28,22 @@ function fold(total: number): number {
   return folded;
 }
 
-/** Sum of the pseudo header that the addresses of layer `network` make for `bytes` of a protocol. */
+/**
+ * Sum of the pseudo header that the addresses of layer `network` make for `bytes` of a protocol. NaN where a source route
+ * names another destination than that: the last one counts (RFC 8200 section 8.1).
+ */
 function pseudoSum(
   roles: FlowRoles,
   view: DataView,
   layers: Layers,
   network: number,
+  transport: number,
   protocol: number,
   bytes: number,
 ): number {
+  for (let i = network + 1; i < transport; i++)
+    if (roles.protocols[layers.protocol(i)] === routing && segmentsLeft.read(view, layers.start(i)) > 0)
+      return Number.NaN;
   const addresses = roles.protocols[layers.protocol(network)].flow?.addresses;
   if (!addresses) return Number.NaN;
   const [source, destination] = addresses;
@@ -62,7 +70,7 @@ export function awaitsChecksum(
   const start = layers.start(transport);
   if (field === null || start + field.at + field.size > layers.endOf(transport)) return false;
   const bytes = layers.limitOf(transport) - start;
-  const pseudo = pseudoSum(roles, view, layers, network, name === 'tcp' ? TCP : UDP, bytes);
+  const pseudo = pseudoSum(roles, view, layers, network, transport, name === 'tcp' ? TCP : UDP, bytes);
   return fold(pseudo) === field.read(view, start);
 }
 
@@ -77,7 +85,7 @@ export function udpChecksumState(
   const start = layers.start(transport);
   const claimed = length.read(view, start);
   if (start + claimed > layers.endOf(transport)) return 'unknown';
-  const pseudo = pseudoSum(roles, view, layers, network, UDP, claimed);
+  const pseudo = pseudoSum(roles, view, layers, network, transport, UDP, claimed);
   if (Number.isNaN(pseudo)) return 'unknown';
   if (fold(pseudo + sum(view, start, start + claimed)) === 0xffff) return 'right';
   return fold(pseudo) === checksum.read(view, start) ? 'partial' : 'wrong';

@@ -11,6 +11,7 @@ export class RemarkReader implements Details {
   body = 0;
   end = 0;
   limit = 0;
+  goesOn = false;
   private readonly heard: (code: string, text: string) => void;
   private readonly options: (option: OptionView) => void;
 
@@ -26,6 +27,7 @@ export class RemarkReader implements Details {
     this.body = layers.bodyOf(layer);
     this.end = layers.endOf(layer);
     this.limit = layers.limitOf(layer);
+    this.goesOn = layers.goesOn(layer);
     protocol.details?.(this);
   }
 

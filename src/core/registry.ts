@@ -136,6 +136,11 @@ export class Registry {
     this.bind(tableKey, key, index);
   }
 
+  /** Number of the protocol that a key of a table stands for, -1 for none. */
+  protocolAt(tableKey: string, key: number): number {
+    return this.bindings.get(`${tableKey} ${key}`)?.protocol ?? -1;
+  }
+
   private bind(name: string, key: number, protocol: number): void {
     this.bindings.set(`${name} ${key}`, { table: table(name), key, protocol });
   }

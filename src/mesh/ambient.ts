@@ -2,6 +2,7 @@
 import * as arp from '../../dissectors/arp.ts';
 import { geneve } from '../../dissectors/geneve.ts';
 import * as icmp from '../../dissectors/icmp.ts';
+import * as icmpv6 from '../../dissectors/icmpv6.ts';
 import * as v4 from '../../dissectors/ipv4.ts';
 import * as v6 from '../../dissectors/ipv6.ts';
 import * as tcpHeader from '../../dissectors/tcp.ts';
@@ -72,6 +73,7 @@ export class Ambient implements Observer {
   private readonly ipv4: number;
   private readonly ipv6: number;
   private readonly icmp: number;
+  private readonly icmpv6: number;
 
   constructor(scene: Scene, keyLog?: KeyLog) {
     const { registry } = scene.dissector;
@@ -86,6 +88,7 @@ export class Ambient implements Observer {
     this.ipv4 = registry.indexOf(v4.ipv4.name);
     this.ipv6 = registry.indexOf(v6.ipv6.name);
     this.icmp = registry.indexOf(icmp.icmp.name);
+    this.icmpv6 = registry.indexOf(icmpv6.icmpv6.name);
   }
 
   packet(packet: Packet, seen: Seen): void {
@@ -197,10 +200,9 @@ export class Ambient implements Observer {
     const { view } = batch;
     const { roles } = this.scene;
     const error = layers.quoted - 1;
-    if (error < 0 || layers.protocol(error) !== this.icmp) return;
-    const at = layers.start(error);
-    if (icmp.type.read(view, at) !== icmp.Unreachable.type) return;
-    const code = icmp.code.read(view, at);
+    if (error < 0) return;
+    const what = this.refusalOf(view, layers.protocol(error), layers.start(error));
+    if (what === null) return;
     for (let i = layers.quoted + 1; i < layers.count; i++) {
       const protocol = layers.protocol(i);
       if (protocol !== this.udp && protocol !== this.tcp) continue;
@@ -214,12 +216,6 @@ export class Ambient implements Observer {
             ? 'hbone'
             : null;
       if (about === null) return;
-      const what =
-        code === icmp.Unreachable.fragmentationNeeded
-          ? 'too-big'
-          : code === icmp.Unreachable.port
-            ? 'port'
-            : 'prohibited';
       const src = layerAddress(roles, layers, view, i - 1, 0) ?? '';
       const dst = layerAddress(roles, layers, view, i - 1, 1) ?? '';
       const from = layerAddress(roles, layers, view, outline.network, 0) ?? '';
@@ -232,6 +228,21 @@ export class Ambient implements Observer {
       refusal.tally.add(packet);
       return;
     }
+  }
+
+  /** What an ICMP error says of the packet that it quotes; null where it does not refuse it. */
+  private refusalOf(view: DataView, protocol: number, start: number): Refusal['what'] | null {
+    if (protocol === this.icmp) {
+      if (icmp.type.read(view, start) !== icmp.Unreachable.type) return null;
+      const code = icmp.code.read(view, start);
+      if (code === icmp.Unreachable.fragmentationNeeded) return 'too-big';
+      return code === icmp.Unreachable.port ? 'port' : 'prohibited';
+    }
+    if (protocol !== this.icmpv6) return null;
+    const type = icmpv6.type.read(view, start);
+    if (type === icmpv6.Type.packetTooBig) return 'too-big';
+    if (type !== icmpv6.Type.unreachable) return null;
+    return icmpv6.code.read(view, start) === icmpv6.PORT_UNREACHABLE ? 'port' : 'prohibited';
   }
 
   end(): void {

@@ -116,7 +116,8 @@ export class Handshakes {
       if (handshake === undefined) return null;
       if ((bits & TcpFlag.reset) !== 0) {
         if (handshake.answers === 0) handshake.refused++;
-      } else if (isOwn(seen)) {
+      } else if (handshake.answers === 0 || isOwn(seen)) {
+        // The first that is read counts although it is a copy: the original may lie in a tunnel of others, or be cut.
         handshake.answers++;
         if (vni >= 0) handshake.answersInside++;
       }

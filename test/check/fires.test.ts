@@ -33,7 +33,7 @@ const TABLE: readonly (readonly [rule: string, fires: string, packet: number, si
   ['OVL-04', 'geneve-edge.pcapng', 46, 'geneve-ovn.pcap'],
   ['OVL-05', 'l2-l3.pcapng', 36, 'fragments.pcap'],
   ['OVL-06', 'fragments.pcap', 11, 'l2-l3.pcapng'],
-  ['OVL-07', 'overlay-health.pcapng', 23, 'geneve-ovn.pcap'],
+  ['OVL-07', 'overlay-health.pcapng', 24, 'geneve-ovn.pcap'],
   ['OVL-08', 'overlay-health.pcapng', 4, 'tcp-trouble.pcap'],
   ['OVL-09', 'dns-tls.pcapng', 1, 'geneve-ovn.pcap'],
   ['OVL-10', 'vxlan-edge.pcapng', 27, 'ipsec-macsec.pcapng'],
@@ -43,8 +43,8 @@ const TABLE: readonly (readonly [rule: string, fires: string, packet: number, si
   ['OVL-14', 'overlay-health.pcapng', 12, 'any-sll2.pcap'],
   ['OVL-15', 'overlay-health.pcapng', 12, 'any-sll2.pcap'],
   ['OVL-16', 'overlay-health.pcapng', 18, 'ambient-syn-only.pcapng'],
-  ['SEC-01', 'overlay-health.pcapng', 31, 'ipsec-macsec.pcapng'],
-  ['SEC-02', 'overlay-health.pcapng', 33, 'ipsec-macsec.pcapng'],
+  ['SEC-01', 'overlay-health.pcapng', 33, 'ipsec-macsec.pcapng'],
+  ['SEC-02', 'overlay-health.pcapng', 35, 'ipsec-macsec.pcapng'],
   ['SEC-03', 'overlay-health.pcapng', 1, 'ipsec-macsec.pcapng'],
 ];
 
@@ -87,6 +87,6 @@ describe('rules', () => {
     const [gap] = of('overlay-health.pcapng', 'SEC-01');
     expect(gap.count).toBe(1);
     const [again] = of('overlay-health.pcapng', 'SEC-02');
-    expect(again.evidence.map(({ packet }) => packet)).toEqual([33]);
+    expect(again.evidence.map(({ packet }) => packet)).toEqual([35]);
   });
 });

@@ -93,12 +93,21 @@ function frames() {
     'VNI 27: SYN with an MSS that needs 1550 bytes outside',
     overGeneve({ vni: 27 }, segment({ seq: 1000, flags: 'S', options: mss(1460) })),
   );
+  const answer = (port, size) =>
+    inner(
+      ip4(
+        { src: large.dst, dst: large.src },
+        tcp({ sport: 80, dport: port, seq: 0, ack: 1001, flags: 'SA', options: mss(size) }),
+      ),
+    );
+  add('VNI 27: an answer with the same', overGeneve({ vni: 27 }, answer(41007, 1460), { nodes: back4 }));
   add('VNI 27: data', overGeneve({ vni: 27 }, segment({ seq: 1001, ack: 1, flags: 'PA' }, 'GET /')));
   const small = (fields, data) => inner(ip4(large, tcp({ sport: 41008, dport: 80, ...fields }, data)));
   add(
-    'VNI 28: SYN with an MSS that fits',
-    overGeneve({ vni: 28 }, small({ seq: 1000, flags: 'S', options: mss(1410) })),
+    'VNI 28: SYN with an MSS that needs 1550 bytes outside',
+    overGeneve({ vni: 28 }, small({ seq: 1000, flags: 'S', options: mss(1460) })),
   );
+  add('VNI 28: an answer with one that fits', overGeneve({ vni: 28 }, answer(41008, 1410), { nodes: back4 }));
   add('VNI 28: data', overGeneve({ vni: 28 }, small({ seq: 1001, ack: 1, flags: 'PA' }, 'GET /')));
 
   for (const seq of [1, 2, 4, 3, 6]) add(`ESP, sequence number ${seq}`, protect(seq));

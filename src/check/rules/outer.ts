@@ -3,10 +3,11 @@ import * as icmp from '../../../dissectors/icmp.ts';
 import * as icmpv6 from '../../../dissectors/icmpv6.ts';
 import * as v4 from '../../../dissectors/ipv4.ts';
 import * as v6 from '../../../dissectors/ipv6.ts';
-import { flags, maximumSegmentSize, TcpFlag, tcp } from '../../../dissectors/tcp.ts';
-import { checksum, length, udp } from '../../../dissectors/udp.ts';
-import { layerAddress } from '../../core/record.ts';
+import { flags, headerLength, maximumSegmentSize, TcpFlag, tcp } from '../../../dissectors/tcp.ts';
+import { checksum, destinationPort, length, udp } from '../../../dissectors/udp.ts';
+import { layerAddress, layerPort } from '../../core/record.ts';
 import type { Packet } from '../../pipeline.ts';
+import { BoundedMap } from '../bounded-map.ts';
 import { awaitsChecksum, udpChecksumState } from '../checksum.ts';
 import { evidenceOf, type PacketEvidence } from '../findings.ts';
 import type { TunnelWay } from '../overlay.ts';
@@ -80,7 +81,7 @@ const rules = defineRules({
     title: 'Full-sized segments need a larger underlay',
     reference: 'RFC 8926 section 4.4.1',
     evidence:
-      'inner TCP connections whose MSS, with headers and the tunnel around, makes more than the 1500 bytes of plain Ethernet, and no outer packet that large',
+      'inner TCP connections, both SYNs of which came through the tunnel, whose smaller MSS with headers and the tunnel around makes more than the 1500 bytes of plain Ethernet, and no outer packet that large',
     meaning: 'Unless the underlay carries that many bytes, large transfers stall while small ones work.',
     help: 'Compare the MTU of the underlay with the number given; lower the MTU of pods, or clamp the MSS, where it is less.',
   },
@@ -101,14 +102,17 @@ const ETHERNET_MTU = 1500;
 const TCP_HEADER = 20;
 const MSS = 2;
 
+/** The largest segments that connections between two ends of a tunnel have agreed on. */
 interface Segments {
-  readonly way: TunnelWay;
+  /** Bytes of the outer IP packet that carries one. */
   needed: number;
   mss: number;
-  readonly evidence: PacketEvidence;
-  /** Segments with data came this way: Istio's tunnels have nothing but SYNs. */
-  carriesData: boolean;
+  evidence: PacketEvidence;
 }
+
+/** The same for both ways. */
+const endsOf = ({ protocol, vni, src, dst }: TunnelWay) =>
+  `${protocol} ${vni} ${src < dst ? `${src} ${dst}` : `${dst} ${src}`}`;
 
 class OuterObserver implements Observer {
   private readonly scene: Scene;
@@ -118,7 +122,11 @@ class OuterObserver implements Observer {
   private readonly ipv6: number;
   private readonly icmp: number;
   private readonly icmpv6: number;
-  private readonly segments = new Map<TunnelWay, Segments>();
+  /** MSS of SYNs that wait for their answer, by the connection's ends. */
+  private readonly announced = new BoundedMap<string, number>(MAX_WAYS);
+  private readonly segments = new Map<string, Segments>();
+  /** Tunnels that segments with data came through: Istio's have nothing but SYNs. */
+  private readonly carriers = new Set<TunnelWay>();
 
   constructor(scene: Scene) {
     const { registry } = scene.dissector;
@@ -251,15 +259,22 @@ class OuterObserver implements Observer {
 
   /** The tunnel whose packet an ICMP error quotes; null where it quotes something else. */
   private quotedTunnel({ batch: { view }, layers }: Packet): string | null {
-    const { roles } = this.scene;
+    const { roles, dissector } = this.scene;
     let network = -1;
     for (let i = layers.quoted; i < layers.count; i++) {
       const protocol = layers.protocol(i);
+      const ends = () =>
+        `from ${layerAddress(roles, layers, view, network, 0)} to ${layerAddress(roles, layers, view, network, 1)}`;
       if (layers.partial && i === layers.count - 1) return null;
       if (roles.tunnels[protocol]) {
         const name = roles.tunnelName(view, protocol, layers.start(i));
         const vni = roles.tunnelVni(view, protocol, layers.start(i));
-        return `${name}${vni < 0 ? '' : ` VNI ${vni}`} from ${layerAddress(roles, layers, view, network, 0)} to ${layerAddress(roles, layers, view, network, 1)}`;
+        return `${name}${vni < 0 ? '' : ` VNI ${vni}`} ${ends()}`;
+      }
+      // RFC 792 asks for eight bytes behind the IP header, which is UDP's alone.
+      if (protocol === this.udp && i === layers.count - 1) {
+        const next = dissector.registry.protocolAt('udp.port', destinationPort.read(view, layers.start(i)));
+        if (next >= 0 && roles.tunnels[next]) return `${roles.protocols[next].name} ${ends()}`;
       }
       if (roles.protocols[protocol].flow?.addresses) network = i;
     }
@@ -274,31 +289,45 @@ class OuterObserver implements Observer {
     const body = layers.bodyOf(transport);
     const way = this.scene.overlay.way(outline.tunnelCount - 1);
     if (body < start + TCP_HEADER || way.isMirror) return;
-    if (layers.limitOf(transport) > body) {
-      const segments = this.segments.get(way);
-      if (segments) segments.carriesData = true;
+    const set = flags.read(batch.view, start);
+    if ((set & TcpFlag.syn) === 0) {
+      const hasData = layers.limitOf(transport) > start + headerLength.read(batch.view, start);
+      if (hasData && this.carriers.size < MAX_WAYS) this.carriers.add(way);
+      return;
     }
-    if ((flags.read(batch.view, start) & TcpFlag.syn) === 0) return;
     const at = tcpOption(batch.view, start, body, MSS, maximumSegmentSize.at + maximumSegmentSize.size);
     const outer = outline.tunnelNetwork(0);
     if (at < 0 || outer < 0) return;
-    const mss = maximumSegmentSize.read(batch.view, at);
+    const own = maximumSegmentSize.read(batch.view, at);
+    const ends = ([0, 1] as const).map((side) => {
+      const { roles } = this.scene;
+      const port = layerPort(roles, layers, batch.view, transport, side);
+      return `${layerAddress(roles, layers, batch.view, outline.network, side)} ${port}`;
+    });
+    if ((set & TcpFlag.ack) === 0) {
+      this.announced.set(`${way.vni} ${ends[0]} ${ends[1]}`, own);
+      return;
+    }
+    // An MSS is what its sender can receive (RFC 9293 section 3.7.1); hosts send no more than that they announce, either.
+    const other = this.announced.get(`${way.vni} ${ends[1]} ${ends[0]}`);
+    if (other === undefined) return;
+    const mss = Math.min(own, other);
     // Everything from the outer IP header to the end of the inner TCP header without options.
     const needed = layers.start(transport) - layers.start(outer) + TCP_HEADER + mss;
-    const known = this.segments.get(way);
-    if (known === undefined) {
-      if (this.segments.size < MAX_WAYS)
-        this.segments.set(way, { way, needed, mss, evidence: evidenceOf(packet), carriesData: false });
-    } else if (needed > known.needed) {
-      known.needed = needed;
-      known.mss = mss;
-    }
+    const key = endsOf(way);
+    const known = this.segments.get(key);
+    if (known === undefined ? this.segments.size < MAX_WAYS : needed > known.needed)
+      this.segments.set(key, { needed, mss, evidence: evidenceOf(packet) });
   }
 
   end(): void {
-    for (const { way, needed, mss, evidence, carriesData } of this.segments.values()) {
-      // A packet that large shows that the underlay, or segmentation on the way, can do it.
-      if (!carriesData || needed <= ETHERNET_MTU || way.largestOuter > ETHERNET_MTU) continue;
+    // A packet that large shows that the underlay, or segmentation on the way, can do it.
+    const proven = new Set([...this.carriers].filter((way) => way.largestOuter > ETHERNET_MTU).map(endsOf));
+    for (const way of this.carriers) {
+      const key = endsOf(way);
+      const segments = this.segments.get(key);
+      if (segments === undefined || segments.needed <= ETHERNET_MTU || proven.has(key)) continue;
+      const { needed, mss, evidence } = segments;
       this.scene.findings.report(
         rules.mtu,
         way.text,
