@@ -20,7 +20,7 @@ const type = u16('eth.type', 'Type', 12, { base: 'hex', values: etherTypeName })
 const length = u16('eth.len', 'Length', 12);
 
 /** Longest 802.3 payload: up to here the field is a length, a type from 0x600 on (802.3 clause 3.2.6). */
-const MAX_LENGTH = 1500;
+export const MAX_LENGTH = 1500;
 
 export const ethernet = defineProtocol({
   name: 'eth',

@@ -330,7 +330,8 @@ function details(out: Details): void {
       show(identifier, sequence);
       break;
     case Type.listenerQuery:
-      if (end - start < QUERY2) {
+      // Version 2 by the message's length (RFC 3810 section 8.1), not by what was captured of it.
+      if (out.limit - start < QUERY2) {
         show(responseDelay, group);
       } else {
         show(responseCode, group, suppress, robustness, queryInterval, querySources);
@@ -400,8 +401,11 @@ function advertised(view: DataView, start: number): string {
 /** An echo's reply (129) counts as its request (128). */
 function conversation(view: DataView, start: number, end: number): number {
   const value = type.read(view, start);
-  const echo = (value === 128 || value === 129) && end - start >= 8;
-  return echo ? ((128 | 0x100) << 16) | identifier.read(view, start) : value << 16;
+  // Echo, and extended echo (RFC 8335 section 2).
+  const isQuery = (value >= 128 && value <= 129) || (value >= 160 && value <= 161);
+  return isQuery && end - start >= 8
+    ? (((value & 0xfe) | 0x100) << 16) | identifier.read(view, start)
+    : value << 16;
 }
 
 export const icmpv6 = defineProtocol({

@@ -124,9 +124,7 @@ export const ipv4 = defineProtocol({
     if (fragmentOffset.read(view, start) !== 0) {
       layers.fragment = 2;
     } else if (moreFragments.read(view, start)) {
-      // The datagram goes on in other frames: a length beyond this one is cut, not wrong.
-      layers.fragment = 1;
-      layers.limit = start + 0xffff;
+      layers.beginFragment(start + 0xffff);
     }
     layers.next(ipProtocol, protocol.read(view, start));
   },
@@ -150,6 +148,14 @@ export const ipv4 = defineProtocol({
         out.start + 2,
         2,
         'total length 0: segmentation offload, the captured length is used',
+      );
+    } else if (total > out.limit - out.start) {
+      out.remark(
+        'ip.length-beyond',
+        'warning',
+        out.start + 2,
+        2,
+        `total length ${total} is more than the ${out.limit - out.start} bytes there are`,
       );
     }
   },

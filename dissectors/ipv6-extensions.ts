@@ -133,7 +133,7 @@ const routingType = u8('ipv6.routing.type', 'Type', 2, {
     6: 'CRH-32',
   },
 });
-const segmentsLeft = u8('ipv6.routing.segleft', 'Segments Left', 3);
+export const segmentsLeft = u8('ipv6.routing.segleft', 'Segments Left', 3);
 const sourceRoute = ipv6('ipv6.routing.src.addr', 'Address', 0, { list: true });
 const mobileHome = ipv6('ipv6.routing.mipv6.home_address', 'Home Address', 0);
 const lastEntry = u8('ipv6.routing.srh.last_entry', 'Last Entry', 4);
@@ -213,9 +213,7 @@ export const fragment = defineProtocol({
     if (fragmentOffset.read(view, start) !== 0) {
       layers.fragment = 2;
     } else if (moreFragments.read(view, start)) {
-      // The packet goes on in other frames: a length beyond this one is cut, not wrong.
-      layers.fragment = 1;
-      layers.limit = start + 0xffff;
+      layers.beginFragment(start + 0xffff);
     }
     nextHeader(layers, fragmentNext.read(view, start));
   },

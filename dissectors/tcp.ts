@@ -326,7 +326,7 @@ export const tcp = defineProtocol({
         1,
         `a header of ${claimed - out.start} bytes, in ${out.limit - out.start}`,
       );
-    } else {
+    } else if (!out.goesOn) {
       out.computed(payloadLength, out.limit - claimed, out.start + headerLength.at, 1);
     }
     options(out, claimed);
@@ -334,8 +334,10 @@ export const tcp = defineProtocol({
   info(view, start, layer) {
     const set = flags.read(view, start);
     const ack = (set & TcpFlag.ack) !== 0 ? ` Ack=${acknowledgment.read(view, start)}` : '';
-    const length = layer.limit - layer.body;
-    return `[${flagNames(set)}] Seq=${sequence.read(view, start)}${ack} Win=${window.read(view, start)} Len=${length}`;
+    // Not from `body`, which is not behind the header where the capture cuts that.
+    const length = layer.limit - start - headerLength.read(view, start);
+    const payload = layer.goesOn || length < 0 ? '' : ` Len=${length}`;
+    return `[${flagNames(set)}] Seq=${sequence.read(view, start)}${ack} Win=${window.read(view, start)}${payload}`;
   },
   flow: { ports: [sourcePort, destinationPort] },
 });

@@ -6,8 +6,9 @@
  * A type of at most 1500 is the length of an LLC payload.
  */
 import { type Field, flag, u16 } from '../src/core/field.ts';
-import type { Layers } from '../src/core/layers.ts';
+import { type Layers, Stop } from '../src/core/layers.ts';
 import { defineProtocol, table } from '../src/core/protocol.ts';
+import { MAX_LENGTH } from './ethernet.ts';
 import { etherTypeName } from './names/ethertypes.ts';
 
 const etherType = table('ethertype');
@@ -25,9 +26,11 @@ function tag(type: Field<number>) {
     const value = type.read(view, start);
     if (value >= 0x600) {
       layers.next(etherType, value);
-    } else {
+    } else if (value <= MAX_LENGTH) {
       layers.trim(start + TAG + value);
       layers.next(llc, 0);
+    } else {
+      layers.stop = Stop.unknown; // neither a length nor a type
     }
   };
 }

@@ -49,6 +49,8 @@ export class Layers {
   stop: Stop = Stop.none;
   /** 1: some IP layer is a first fragment, 2: the walk ended at a later fragment, whose payload is left alone. */
   fragment: number = 0;
+  /** Where `fragment` is 1, the most that the datagram can reach to. */
+  private bound = 0;
   /** The last layer's header is not all there: only those of its fields that end before `endOf` may be read. */
   partial = false;
   /** The last layer's own step gave up on it: what its fields say cannot be relied on. */
@@ -91,6 +93,13 @@ export class Layers {
     }
   }
 
+  /** The payload is a first fragment of a datagram: a length beyond this frame is cut, not wrong. */
+  beginFragment(limit: number): void {
+    this.fragment = 1;
+    this.limit = limit;
+    this.bound = limit;
+  }
+
   /** The payload is the beginning of another packet, quoted (RFC 792, RFC 4443 section 2.4 c). */
   quote(): void {
     if (this.quoted < 0) this.quoted = this.count;
@@ -121,6 +130,11 @@ export class Layers {
   /** One past the last byte of layer `i` on the wire; beyond `endOf` where the capture was cut. */
   limitOf(i: number): number {
     return this.at[i * STRIDE + 4];
+  }
+
+  /** Layer `i` goes to the end of a datagram that goes on in other frames: `limitOf` is only a bound. */
+  goesOn(i: number): boolean {
+    return this.fragment === 1 && this.limitOf(i) === this.bound;
   }
 
   push(protocol: number, start: number): number {

@@ -55,6 +55,8 @@ export interface Details {
   readonly body: number;
   readonly end: number;
   readonly limit: number;
+  /** The layer goes to the end of a datagram whose first fragment this is: `limit` is only a bound. */
+  readonly goesOn: boolean;
   /** A field at its place relative to `base`. The caller has checked that its bytes are there. */
   field(field: Field, base: number): void;
   /** A field whose value the dissector made; `offset` and `length` are the bytes it came from. */
@@ -164,7 +166,7 @@ export interface Protocol {
   readonly info?: (
     view: DataView,
     start: number,
-    layer: { body: number; end: number; limit: number },
+    layer: { body: number; end: number; limit: number; goesOn: boolean },
   ) => string;
   readonly flow?: FlowRole;
   /**

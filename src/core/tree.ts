@@ -29,6 +29,7 @@ class TreeDetails implements Details {
   body = 0;
   end = 0;
   limit = 0;
+  goesOn = false;
   private depth = 0;
   /** The layer is of a packet quoted by an ICMP error: a copy, cut by intent, whose lengths cannot agree. */
   quoted = false;
@@ -44,6 +45,7 @@ class TreeDetails implements Details {
     this.body = layers.bodyOf(i);
     this.end = layers.endOf(i);
     this.limit = layers.limitOf(i);
+    this.goesOn = layers.goesOn(i);
     this.depth = 0;
     const protocol = this.registry.protocols[layers.protocol(i)];
     this.quoted = layers.quoted >= 0 && i >= layers.quoted;

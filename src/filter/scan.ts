@@ -46,6 +46,7 @@ class Collector implements Details {
   body = 0;
   end = 0;
   limit = 0;
+  goesOn = false;
   private found = false;
   private readonly fields: ReadonlyMap<Field, Visitor>;
   private readonly options: OptionSpot | null;
@@ -63,6 +64,7 @@ class Collector implements Details {
     this.body = layers.bodyOf(i);
     this.end = layers.endOf(i);
     this.limit = layers.limitOf(i);
+    this.goesOn = layers.goesOn(i);
     this.found = false;
     protocol.details?.(this);
     return this.found;

@@ -24,6 +24,7 @@ class CellDetails implements Details {
   readonly body: number;
   readonly end: number;
   readonly limit: number;
+  readonly goesOn: boolean;
   private readonly registry: Registry;
   private readonly optionFields: readonly Field[];
 
@@ -36,6 +37,7 @@ class CellDetails implements Details {
     this.body = layers.bodyOf(layer);
     this.end = layers.endOf(layer);
     this.limit = layers.limitOf(layer);
+    this.goesOn = layers.goesOn(layer);
   }
 
   field(field: Field, base: number): void {

@@ -78,6 +78,7 @@ export class PacketJson implements Details {
   body = 0;
   end = 0;
   limit = 0;
+  goesOn = false;
   private readonly dissector: Dissector;
   private readonly roles: FlowRoles;
   private readonly shapes: readonly Shape[];
@@ -183,6 +184,7 @@ export class PacketJson implements Details {
     this.body = layers.bodyOf(i);
     this.end = end;
     this.limit = layers.limitOf(i);
+    this.goesOn = layers.goesOn(i);
     this.quoted = layers.quoted >= 0 && i >= layers.quoted;
 
     out.literal(head);

@@ -70,6 +70,7 @@ export function packetLine(
       body: layers.bodyOf(i),
       end: layers.endOf(i),
       limit: layers.limitOf(i),
+      goesOn: layers.goesOn(i),
     });
   }
   const tunnels = outermostFirst(view, layers, outline, roles);

@@ -263,6 +263,7 @@ class GuardedDetails implements Details {
   readonly body: number;
   readonly end: number;
   readonly limit: number;
+  readonly goesOn: boolean;
   depth = 0;
   private readonly out: Details;
 
@@ -273,6 +274,7 @@ class GuardedDetails implements Details {
     this.body = out.body;
     this.end = out.end;
     this.limit = out.limit;
+    this.goesOn = out.goesOn;
     this.view = upTo(out.view, out.end);
   }
 

@@ -262,6 +262,9 @@ describe('ICMPv6', () => {
       'icmpv6.mld.qqi': 125,
       'icmpv6.mld.source_address': ['2001:db8::5'],
     });
+    const whole = inIpv6(58, hex('82 00 0000 9000 0000 ff020000000000000000000000000001 0a 7d 0000'));
+    const cut = dissect(whole.subarray(0, whole.length - 3), { length: whole.length });
+    expect(fieldsOf(cut, 'icmpv6')).toMatchObject({ 'icmpv6.mld.maximum_response_code': 0x9000 });
     const report2 = dissect(inIpv6(58, REPORT));
     expect(report2.remarks).toEqual([]);
     expect(fieldsOf(report2, 'icmpv6')).toMatchObject({

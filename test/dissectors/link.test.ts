@@ -88,6 +88,14 @@ describe('VLAN tags', () => {
     expect(packet.infos.slice(1, 3)).toEqual(['S-VLAN 200', 'VLAN 100']);
   });
 
+  it.each([0x05dd, 0x05ff])('takes %i for neither a length nor a type', (value) => {
+    const packet = dissect(
+      ether(0x8100, hex('002a'), uint16(value), hex('aaaa03 000000 0800'), IPV4),
+      inEther,
+    );
+    expect(packet).toMatchObject({ protocols: ['eth', 'vlan'], stop: 'unknown' });
+  });
+
   it('keeps what was captured', () => expectTruncationsKeepLayers(frame, inEther));
 });
 

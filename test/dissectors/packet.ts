@@ -121,7 +121,12 @@ export function dissect(
   const infos: string[] = [];
   for (let i = 0; i < layers.count; i++) {
     const whole = !(layers.partial && i === layers.count - 1);
-    const layer = { body: layers.bodyOf(i), end: layers.endOf(i), limit: layers.limitOf(i) };
+    const layer = {
+      body: layers.bodyOf(i),
+      end: layers.endOf(i),
+      limit: layers.limitOf(i),
+      goesOn: layers.goesOn(i),
+    };
     const { info } = registry.protocols[layers.protocol(i)];
     infos.push((whole && info?.(view, layers.start(i), layer)) || '');
   }

@@ -35,7 +35,28 @@ function withOptions(options: Uint8Array, payload = hex('')): Uint8Array {
   );
 }
 
+describe('IPv4', () => {
+  it('remarks on a total length beyond the frame, and not where the capture cut it', () => {
+    const packet = inIpv4(17, hex('0001 0002 000a 0000 0102'));
+    packet[3] = 200;
+    expect(codesOf(dissect(packet))).toEqual(['ip.length-beyond']);
+    expect(codesOf(dissect(packet, { length: 200 }))).toEqual([]);
+  });
+});
+
 describe('TCP', () => {
+  it('says how long the payload is where the header is cut', () => {
+    const packet = inIpv4(6, join(SYN, hex('01 02 03')));
+    expect(dissect(packet).infos.at(-1)).toBe('[SYN] Seq=5000 Win=64240 Len=3');
+    const cut = dissect(packet.subarray(0, 20 + 22), { length: packet.length });
+    expect(cut.infos.at(-1)).toBe('[SYN] Seq=5000 Win=64240 Len=3');
+  });
+  it('does not in a first fragment, whose end is elsewhere', () => {
+    const packet = inIpv4(6, join(SYN, hex('01 02 03')));
+    packet[6] = 0x20;
+    expect(fieldsOf(dissect(packet), 'tcp')).not.toHaveProperty('tcp.len');
+    expect(dissect(packet).infos.at(-1)).toBe('[SYN] Seq=5000 Win=64240');
+  });
   it('reads the header and the options of a SYN', () => {
     const packet = dissect(inIpv4(6, SYN));
     expect(packet.protocols).toEqual(['ip', 'tcp']);
